@@ -1,0 +1,149 @@
+"""A trained model: a folder of plain files, without pickle, that says what it was made of.
+
+``model.json``   format number, categories, thresholds, options, SHA-256 of the files it was trained on, metrics
+``ngrams.txt``   one character n-gram a line
+``ngrams.npy``   float32 of shape ``(n_ngrams, 1 + n_categories)``: inverse document frequency, then the weights
+``lexicon.tsv``  term, tab, category
+``scorer.bin``   all of it compiled for the scorer (:mod:`policyclf.compiler`)
+``README.md``    the model card
+
+Tagging reads ``model.json`` and ``scorer.bin`` only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policyclf.errors import ModelError, UsageError
+from policyclf.records import Category
+from policyclf.scorer import open_scorer
+
+if TYPE_CHECKING:
+    from policyclf.compiler import Linear
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """What tagging needs: the categories, a threshold for each, the compiled scorer, and where it all comes from.
+
+    ``precision_thresholds`` maps a precision (two decimals, as text) to the lowest threshold of each category that reached
+    it out of fold, or None where none did. ``meta`` is the rest of ``model.json``.
+    """
+
+    categories: tuple[Category, ...]
+    thresholds: tuple[float, ...]
+    precision_thresholds: Mapping[str, Sequence[float | None]]
+    compiled: bytes
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The category names, in the order of every matrix and tuple that belongs to this model."""
+        return tuple(category.name for category in self.categories)
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that name the compiled scorer; outputs carry it."""
+        return str(self.meta.get("scorer_sha256", ""))[:12]
+
+    def scorer(self, path: str = "") -> Any:
+        """Open the scorer; see :func:`policyclf.scorer.open_scorer`."""
+        return open_scorer(self.compiled, f"{self.path}/scorer.bin" if self.path else "model", path)
+
+    def thresholds_at(self, precision: float | None) -> tuple[float, ...]:
+        """Return the thresholds that reached ``precision`` (0.5 to 0.99) out of fold, or the usual ones for None.
+
+        A category that never was so precise gets a threshold above 1: it is not tagged at all.
+        Raises :class:`UsageError` for a precision out of range or a model without the table.
+        """
+        if precision is None:
+            return self.thresholds
+        if not 0.5 <= precision <= 0.99:
+            raise UsageError(f"precision {precision} is out of range", way_out="from 0.50 to 0.99")
+        row = self.precision_thresholds.get(f"{-(-round(precision * 10_000) // 100) / 100:.2f}")
+        if row is None:
+            raise UsageError("this model has no table of precisions", way_out="train it on at least 50 documents")
+        return tuple(1.1 if value is None else max(value, usual) for value, usual in zip(row, self.thresholds, strict=True))
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model folder.
+
+    Raises :class:`ModelError` for a folder that is missing, is no model, is of another format or is damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ModelError("no such model folder", place=str(path), way_out="name the folder that `policyclf train -o` wrote")
+    file = path / "model.json"
+    try:
+        meta = json.loads(file.read_bytes())
+        compiled = (path / "scorer.bin").read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"is no model: {Path(error.filename).name} is missing", place=str(path)) from error
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", place=str(path)) from error
+    except ValueError as error:
+        raise ModelError("is damaged: no valid JSON", place=str(file)) from error
+    if not isinstance(meta, dict) or "format" not in meta:
+        raise ModelError("is no policyclf model", place=str(file))
+    if meta["format"] != FORMAT:
+        raise ModelError(f"is of format {meta['format']}, this version reads {FORMAT}", place=str(file), way_out="install the version of policyclf that wrote it, or train again")
+    try:
+        categories = tuple(
+            Category(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+            for entry in meta.pop("categories")
+        )
+        thresholds = tuple(float(value) for value in meta.pop("thresholds"))
+        table = meta.pop("precision_thresholds")
+        model = Model(categories, thresholds, table, compiled, meta, str(path))
+        whole = len(thresholds) == len(categories) > 0 and all(len(row) == len(categories) for row in table.values())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"is damaged: {error}", place=str(file)) from error
+    if not whole:
+        raise ModelError("is damaged: its thresholds do not fit its categories", place=str(file))
+    if model.scorer().n_categories != len(categories):
+        raise ModelError("is damaged: model.json and scorer.bin do not belong together", place=str(path))
+    return model
+
+
+def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> None:
+    """Write a model folder, file by file and each one whole or not at all. The same model gives the same bytes."""
+    import io
+
+    import numpy as np
+
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    meta = {
+        "format": FORMAT,
+        "categories": [
+            {"id": c.id, "name": c.name, "english": c.english, "definition": c.definition, "include": c.include, "exclude": c.exclude}
+            for c in model.categories
+        ],
+        "thresholds": model.thresholds,
+        "precision_thresholds": model.precision_thresholds,
+        **model.meta,
+    }
+    arrays = io.BytesIO()
+    np.save(arrays, np.column_stack([linear.idf, linear.weights]).astype(np.float32), allow_pickle=False)
+    columns = [*model.names, "无"]
+    files = {
+        "ngrams.txt": "".join(f"{ngram}\n" for ngram in linear.ngrams).encode(),
+        "ngrams.npy": arrays.getvalue(),
+        "lexicon.tsv": "".join(f"{term}\t{columns[column]}\n" for term, column in linear.terms.items()).encode(),
+        "scorer.bin": model.compiled,
+        "README.md": card.encode(),
+        "model.json": (json.dumps(meta, ensure_ascii=False, indent=1) + "\n").encode(),
+    }
+    for name, content in files.items():
+        partial = path / f".{name}.part"
+        partial.write_bytes(content)
+        os.replace(partial, path / name)

@@ -1,0 +1,134 @@
+"""What travels through the library: frozen records, each one small.
+
+Offsets are code points of ``Article.text``, half open, so that ``article.text[p.start:p.end] == p.text``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One category of a codebook: its id, its name as it stands in labels, and what it takes in and leaves out."""
+
+    id: str
+    name: str
+    english: str = ""
+    definition: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
+    """One labelled passage, as a line of ``labels/*.jsonl`` has it."""
+
+    id: str
+    document: str
+    text: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """A text to tag and what its document says of itself; unknown fields are empty.
+
+    ``text`` is the decoded original, untouched: offsets point into it. ``sha256`` is of the bytes that were read
+    (of the UTF-8 text where there was no file).
+    """
+
+    text: str
+    source: str = ""
+    title: str = ""
+    date: str = ""
+    place: str = ""
+    publisher: str = ""
+    encoding: str = ""
+    format: str = "text"
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A word of the passage (or a part of the context) and how much it moved the decision.
+
+    ``start`` and ``end`` are offsets into the article's text; both are -1 for context, which stands elsewhere.
+    ``contribution`` is in units of the decision value (log odds).
+    """
+
+    text: str
+    start: int
+    end: int
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A category that the model gives a passage, with its calibrated probability (0 to 1)."""
+
+    category: str
+    probability: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One sentence, heading or list item of an article: ``article.text[start:end] == text``."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedPassage:
+    """A passage, the tags whose probability reached the threshold, and the probability of every category.
+
+    ``unit`` is the number of paragraph and sentence, both from 1, as coders count by hand; ``heading`` is the nearest
+    heading above. ``probabilities`` has one value for each category of the model, in the model's order.
+    """
+
+    start: int
+    end: int
+    text: str
+    tags: tuple[Tag, ...]
+    probabilities: tuple[float, ...]
+    unit: tuple[int, int] = (1, 1)
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedArticle:
+    """An article and its passages in reading order, with the categories of the model that tagged it."""
+
+    article: Article
+    passages: tuple[TaggedPassage, ...]
+    categories: tuple[str, ...]
+    model: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many passages carry each category, in the model's order."""
+        count = dict.fromkeys(self.categories, 0)
+        for passage in self.passages:
+            for tag in passage.tags:
+                count[tag.category] += 1
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a passage does or does not get a category.
+
+    ``decision`` (log odds) is ``intercept`` plus the contributions of ``evidence``, which holds every word of the
+    passage in reading order and then the context; ``probability`` is its logistic.
+    """
+
+    category: str
+    text: str
+    decision: float
+    probability: float
+    threshold: float
+    intercept: float
+    evidence: tuple[Evidence, ...] = field(default=())
