@@ -76,6 +76,68 @@ class NumpyScorer:
             start = end
         return scores, self._decisions(scores, texts, counts)
 
+    @property
+    def context_shape(self) -> tuple[float, int]:
+        """The slope and window of the context features."""
+        return float(self._slope), self.window
+
+    @property
+    def context_weights(self) -> NDArray[np.float64]:
+        """Weights of the context features, shape ``(CONTEXT_BLOCKS * n_categories, n_categories)``."""
+        return self._context
+
+    @property
+    def own_weights(self) -> NDArray[np.float64]:
+        """What each stage-one score adds to each decision, shape ``(n_categories, n_categories)``."""
+        return self._context[: self.n_categories]
+
+    @property
+    def own_intercepts(self) -> NDArray[np.float64]:
+        """The part of each decision that no word and no neighbour moves, shape ``(n_categories,)``."""
+        return self._context_intercepts + self._intercepts @ self.own_weights
+
+    def per_character(self, text: str) -> NDArray[np.float64]:
+        """Take the stage-one scores of one passage apart.
+
+        Returns shape ``(n_folded_characters, n_categories)``; its sum over characters is the score without the intercept.
+        """
+        chars = self._chars(text)
+        n = len(chars)
+        paths: list[list[int]] = []
+        for start in range(n):
+            path, node = [], int(chars[start])
+            while node and len(path) < n - start:
+                path.append(node)
+                end = start + len(path)
+                node = int(self._step(np.array([node]), chars[end : end + 1])[0]) if end < n else 0
+            paths.append(path)
+        shares = np.zeros((n, self.n_categories))
+        nodes = [node for path in paths for node in path[: self.longest]]
+        count = dict(zip(*(part.tolist() for part in np.unique(np.array(nodes, np.int64), return_counts=True)), strict=True))
+        squares = 0.0
+        for start, path in enumerate(paths):
+            for depth, node in enumerate(path[: self.longest], 1):
+                own = self._rows[node, : 1 + self.n_categories].astype(float) - self._rows[self._parents[node], : 1 + self.n_categories]
+                frequency = 1 + np.log(count[node])
+                squares += own[0] * frequency**2 / count[node]
+                shares[start : start + depth] += own[1:] * frequency / count[node] / depth
+        shares /= np.sqrt(squares) if squares > 0 else 1
+        hits = [(start, path[-1]) for start, path in enumerate(paths) if path and self._values[path[-1]]]
+        covered = np.zeros(self.n_categories + 1)
+        for _, node in hits:
+            covered[self._columns[node]] += self._values[node]
+        for start, node in hits:
+            column, length = self._columns[node], int(self._values[node])
+            scale = min(covered[column], float(self._cap)) / covered[column] / float(self._cap)
+            shares[start : start + length] += scale * self._coverage[column]
+        return shares
+
+    def _chars(self, text: str) -> NDArray[np.int64]:
+        """Return the character ids of a text, dropped characters left out."""
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
+        chars = (self._points[self._pages[points >> 8] + (points & 0xFF)] & np.uint32(0xFFFF)).astype(np.int64)
+        return chars[chars != DROPPED]
+
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         # NUL, which folding drops everywhere else, parts the passages: no walk goes across it.
         joined = "\0".join(text.replace("\0", "") for text in texts) + "\0"

