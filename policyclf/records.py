@@ -100,12 +100,18 @@ class TaggedPassage:
 
 @dataclass(frozen=True, slots=True)
 class TaggedArticle:
-    """An article and its passages in reading order, with the categories of the model that tagged it."""
+    """An article and its passages in reading order, with the categories of the model that tagged it.
+
+    ``run`` names the model with all options (see :func:`policyclf.batch.run_id`); ``duplicate_of`` is the source of the
+    article of the same run that this one repeats, word for word or nearly so. Both are empty outside of a batch.
+    """
 
     article: Article
     passages: tuple[TaggedPassage, ...]
     categories: tuple[str, ...]
     model: str = ""
+    run: str = ""
+    duplicate_of: str = ""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -22,6 +22,13 @@ HEADING_LENGTH = 30  # longer lines without a final stop are sentences cut short
 
 _PIECE = re.compile(f"[^{re.escape(TERMINATORS + LINE_BREAKS)}]*(?:[{re.escape(TERMINATORS)}]+[{re.escape(CLOSERS)}]*)?")
 
+_BREAK = re.compile(f"\r\n|[{LINE_BREAKS}]")
+_ITEM = re.compile("第?[一二三四五六七八九十百]+[、章节条]|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+[.．、]|[①-⑳●■◆]|附件")
+_WRAP_SAMPLE = 50_000  # characters by which a text is judged
+_WRAP_LINES = 6  # fewer lines than this show no width
+_WRAP_LONGEST, _WRAP_NARROWEST = 100, 30  # characters, and columns: longer lines are paragraphs, narrower ones may be lists
+_WRAP_RAGGED = 4  # columns: no line begins with a comma, and a word of letters is not cut
+
 
 class _FoldTable(dict[int, int | None]):
     """Code point -> folded code point, or None where it is dropped; filled as characters are met."""
@@ -81,8 +88,42 @@ def is_heading(text: str) -> bool:
 
 
 def unwrap(text: str) -> str:
-    """Return a text of the same length in which hard line breaks inside sentences are spaces."""
-    return text
+    r"""Return a text of the same length in which hard line breaks inside sentences are spaces.
+
+    Nothing changes unless the text is clearly set in lines of one width, most of which end in mid sentence; then a break
+    goes after such a line if the next one is neither blank nor indented nor begins an item.
+
+    >>> unwrap("推行“秒批”。\n减环节"), unwrap(("推行政务服务改革，推广秒批。优化了许多审\n" * 6)[:45])
+    ('推行“秒批”。\n减环节', '推行政务服务改革，推广秒批。优化了许多审\n推行政务服务改革，推广秒批。优化了许多审\n推行政')
+    """
+    head = text[:_WRAP_SAMPLE]
+    if len(lines := [line for line in head.splitlines() if line.strip()]) < _WRAP_LINES or max(map(len, lines)) > _WRAP_LONGEST:
+        return text
+    widths = sorted(map(_width, lines))
+    full = widths[len(widths) * 9 // 10] - _WRAP_RAGGED
+    cut = [line.rstrip() for line in lines if _width(line) >= full]
+    cut_open = [line for line in cut if line[-1] not in TERMINATORS + CLOSERS]
+    stops = sum(any(stop in line for stop in TERMINATORS) for line in lines)  # a list of titles has none
+    if full < _WRAP_NARROWEST or widths[-1] > full + 2 * _WRAP_RAGGED or 5 * len(cut) < 2 * len(lines):
+        return text
+    if 5 * len(cut_open) < 3 * len(cut) or 5 * stops < len(lines):
+        return text
+    indent = min(len(line) - len(line.lstrip()) for line in lines)
+    pieces, last = [], 0
+    for match in _BREAK.finditer(text):
+        line = text[last : match.start()]
+        following = text[match.end() : match.end() + _WRAP_LONGEST]
+        deeper = len(following) - len(following.lstrip()) > indent
+        whole = not line.strip() or _width(line) < full or line.rstrip()[-1] in TERMINATORS or deeper
+        item = not whole and line.rstrip()[-1] not in UNFINISHED and _ITEM.match(following.lstrip())
+        pieces += [line, match.group() if whole or item else " " * len(match.group())]
+        last = match.end()
+    return "".join(pieces) + text[last:]
+
+
+def _width(line: str) -> int:
+    """Return the columns that a line takes, a Chinese character two."""
+    return len(line.rstrip().encode("gb18030", "replace"))
 
 
 def split(text: str) -> Iterator[Passage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
+from policyclf.card import model_card
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW, Linear, compile_scorer
 from policyclf.errors import LabelError, UsageError
 from policyclf.fallback import context_features
 from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
 from policyclf.labels import bundled, document_folds, label_matrix, read_categories, read_lexicon
-from policyclf.metrics import best_threshold, precision_threshold
-from policyclf.model import Model
-from policyclf.records import Category
+from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold, precision_threshold
+from policyclf.model import Model, save_model
+from policyclf.records import Category, LabelRecord
 from policyclf.scorer import CONTEXT_BLOCKS
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Stage one is a linear SVM with balanced class weights for each category over character n-gram TF-IDF and lexicon
     coverage. Stage two, a logistic regression for each category, reads the out-of-fold scores of the passage and of its
     neighbours, its heading and its document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds
-    maximise F1 on out-of-fold probabilities; no document is ever cut.
+    come from F1 on out-of-fold probabilities (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
 
     Parameters
     ----------
@@ -247,7 +249,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import sklearn
 
         compiled = compile_scorer(self.linear_)
-        thresholds = tuple(round(best_threshold(truth[:, k], probability[:, k]), 4) for k in range(len(names)))
+        thresholds = tuple(round(f1_threshold(truth[:, k], probability[:, k], groups, seed=self.seed), 2) for k in range(len(names)))
         table: dict[str, list[float | None]] = {}
         if len(set(groups)) >= 50:  # fewer documents tell nothing of a precision of 0.99
             for precision in PRECISIONS:
@@ -274,6 +276,27 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "libraries": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
         }
         return Model(tuple(categories), thresholds, table, compiled, meta)
+
+
+def evaluate_fit(classifier: PolicyClassifier, records: Sequence[LabelRecord], *, n_resamples: int = N_RESAMPLES) -> dict[str, Any]:
+    """Return the figures of a fitted classifier on its own training documents, out of fold."""
+    names = [str(name) for name in classifier.classes_]
+    truth = label_matrix([record.labels for record in records], names)
+    documents = [record.document for record in records]
+    return evaluate(truth, classifier.oof_probability_, classifier.model_.thresholds, names, documents, seed=classifier.seed, n_resamples=n_resamples)
+
+
+def save_fit(classifier: PolicyClassifier, figures: Mapping[str, Any], path: str | Path, *, categories: Sequence[Category], sources: Mapping[str, str]) -> Model:
+    """Write a fitted classifier as a model folder, with its figures, its sources' SHA-256 and its card. Returns the model."""
+    by_name = {category.name: category for category in categories}
+    model = replace(
+        classifier.model_,
+        categories=tuple(by_name[category.name] for category in classifier.model_.categories),
+        meta={**classifier.model_.meta, "sources": dict(sources), "metrics": dict(figures)},
+        path=str(path),
+    )
+    save_model(model, classifier.linear_, path, model_card(model))
+    return model
 
 
 def _logistic(decision: NDArray[np.float64]) -> NDArray[np.float64]:
