@@ -294,7 +294,13 @@ def _info(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
         for key, value in facts.items():
-            print(f"{key:12} {'、'.join(map(str, value)) if isinstance(value, list) else value}")
+            if key == "sources":
+                value = f"{len(value)} files, SHA-256 in model.json"
+            elif isinstance(value, dict):
+                value = "、".join(f"{name} {number}" for name, number in value.items())
+            elif isinstance(value, list):
+                value = "、".join(value)
+            print(f"{key:12} {value}")
     return 0
 
 

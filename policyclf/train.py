@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import vstack
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -19,7 +20,7 @@ from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW, Linear, compile_sc
 from policyclf.errors import LabelError, UsageError
 from policyclf.fallback import context_features
 from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
-from policyclf.labels import bundled, document_folds, label_matrix, read_categories, read_lexicon
+from policyclf.labels import NEAR_MISS, bundled, document_folds, label_matrix, read_categories, read_lexicon
 from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold, precision_threshold
 from policyclf.model import Model, save_model
 from policyclf.records import Category, LabelRecord
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
+TERM_WEIGHT = 0.1  # a lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage is enough
 PRECISIONS = [round(0.50 + 0.01 * step, 2) for step in range(50)]
 
 
@@ -38,7 +40,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multi-label classifier of Chinese policy passages, a scikit-learn estimator.
 
     Stage one is a linear SVM with balanced class weights for each category over character n-gram TF-IDF and lexicon
-    coverage. Stage two, a logistic regression for each category, reads the out-of-fold scores of the passage and of its
+    coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic regression for each category, reads the out-of-fold scores of the passage and of its
     neighbours, its heading and its document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds
     come from F1 on out-of-fold probabilities (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
 
@@ -99,16 +101,28 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise LabelError("the passages of a document do not stand together", way_out="sort them by document, in reading order")
         for name, n in zip(names, truth.sum(0), strict=True):
             if not 2 <= n < len(texts):
-                raise LabelError(f"category {name!r} has {n} examples among {len(texts)} passages", way_out="label at least two with it and one without, or leave it out")
+                raise LabelError(
+                    f"category {name!r} has {n} examples among {len(texts)} passages", way_out="label at least two with it and one without, or leave it out"
+                )
 
         say("counting n-grams")
         vector = vectorizer(self.ngram_range, self.min_df)
+        lexicon = Lexicon(self._terms(known), names)
+        terms = list(lexicon.terms)
         try:
-            tfidf = vector.fit_transform(texts)
+            vector.fit([*texts, *terms])
         except ValueError as error:
             raise LabelError(f"nothing to learn from: {error}", way_out="give more passages or lower min_df") from error
-        lexicon = Lexicon(self._terms(known), names)
+        tfidf = vector.transform(texts)
         matrix = stack(tfidf, lexicon.coverage(texts))
+        term_matrix = stack(vector.transform(terms), np.zeros((len(terms), len(names) + 1))) if terms else None
+        term_truth = label_matrix([[] if lexicon.terms[term] == NEAR_MISS else [lexicon.terms[term]] for term in terms], names)
+
+        def fit_linear(rows: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            if term_matrix is None:
+                return self._fit_linear(matrix[rows], truth[rows], np.ones(rows.sum()))
+            weight = np.concatenate([np.ones(rows.sum()), np.full(len(terms), TERM_WEIGHT)])
+            return self._fit_linear(vstack([matrix[rows], term_matrix], format="csr"), np.concatenate([truth[rows], term_truth]), weight)
 
         n_folds = min(self.folds, len(counts))
         fold = document_folds(groups, n_folds, self.seed)
@@ -116,10 +130,10 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for number in range(n_folds):
             say(f"out-of-fold scores, fold {number + 1} of {n_folds}")
             held = fold == number
-            weights, intercepts = self._fit_linear(matrix[~held], truth[~held])
+            weights, intercepts = fit_linear(~held)
             scores[held] = matrix[held] @ weights + intercepts
         say("fitting the classifiers")
-        weights, intercepts = self._fit_linear(matrix, truth)
+        weights, intercepts = fit_linear(np.ones(len(texts), bool))
         n_ngrams = tfidf.shape[1]
 
         say("fitting context and thresholds")
@@ -221,16 +235,16 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if {category.name for category in categories} <= {category.name for category in shipped}:
             terms = read_lexicon(bundled("labels") / "lexicon.tsv", shipped)
             known = {category.name for category in categories}
-            return {term: name for term, name in terms.items() if name in known or name == "无"}
+            return {term: name for term, name in terms.items() if name in known or name == NEAR_MISS}
         return {}
 
-    def _fit_linear(self, matrix: csr_matrix, truth: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _fit_linear(self, matrix: csr_matrix, truth: NDArray[np.int8], weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_features, n_categories), rounded to float32 as they are stored, and intercepts."""
         weights = np.zeros((matrix.shape[1], truth.shape[1]))
         intercepts = np.full(truth.shape[1], -1.0)
         for k in range(truth.shape[1]):
             if truth[:, k].any():  # a fold may have lost a rare category's only document
-                svm = LinearSVC(C=self.C, class_weight="balanced", random_state=self.seed).fit(matrix, truth[:, k])
+                svm = LinearSVC(C=self.C, class_weight="balanced", random_state=self.seed).fit(matrix, truth[:, k], sample_weight=weight)
                 weights[:, k], intercepts[k] = svm.coef_[0], svm.intercept_[0]
         return weights.astype(np.float32).astype(np.float64), intercepts
 
@@ -243,7 +257,9 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 weights[:, k], intercepts[k] = logistic.coef_[0], logistic.intercept_[0]
         return weights, intercepts
 
-    def _model(self, categories: Sequence[Category], names: Sequence[str], truth: NDArray[np.int8], probability: NDArray[np.float64], groups: Sequence[str]) -> Model:
+    def _model(
+        self, categories: Sequence[Category], names: Sequence[str], truth: NDArray[np.int8], probability: NDArray[np.float64], groups: Sequence[str]
+    ) -> Model:
         import hashlib
 
         import sklearn
@@ -286,7 +302,9 @@ def evaluate_fit(classifier: PolicyClassifier, records: Sequence[LabelRecord], *
     return evaluate(truth, classifier.oof_probability_, classifier.model_.thresholds, names, documents, seed=classifier.seed, n_resamples=n_resamples)
 
 
-def save_fit(classifier: PolicyClassifier, figures: Mapping[str, Any], path: str | Path, *, categories: Sequence[Category], sources: Mapping[str, str]) -> Model:
+def save_fit(
+    classifier: PolicyClassifier, figures: Mapping[str, Any], path: str | Path, *, categories: Sequence[Category], sources: Mapping[str, str]
+) -> Model:
     """Write a fitted classifier as a model folder, with its figures, its sources' SHA-256 and its card. Returns the model."""
     by_name = {category.name: category for category in categories}
     model = replace(

@@ -138,7 +138,7 @@ def test_compare_refuses_different_passages() -> None:
         compare([record(0)], [record(0, text="别的")], ["甲"])
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_agreement_is_symmetric_but_for_f1s_name(seed: int) -> None:
     random = np.random.default_rng(seed)
