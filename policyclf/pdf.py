@@ -17,7 +17,10 @@ from policyclf.text import CLOSERS, TERMINATORS, UNFINISHED
 _PDFIUM = threading.Lock()  # PDFium may not be called from two threads, even for two documents
 
 _NUMBER = re.compile(r"[-—–－·.\s]*(?:第\s*)?(?:[0-9０-９]{1,4}|[ivxlc]{1,6})\s*页?(?:\s*[/／,，]?\s*共?\s*[0-9]{1,4}\s*页?)?[-—–－·.\s]*", re.I)
-_ITEM = re.compile(r"[第（(]?[一二三四五六七八九十百]+[、）)章节条]|[（(]?[0-9]{1,2}[）).．、](?![0-9])|[①-⑳●•◆■★▲]|附件|附录")
+_ITEM = re.compile(
+    r"第[一二三四五六七八九十百零]+[章节条编]|[一二三四五六七八九十]+、|[（(][一二三四五六七八九十]+[）)]|[（(]?[0-9]{1,2}[）).．、](?![0-9])|[①-⑳●•◆■★▲]|附件|附录"
+)
+_UNIT = re.compile(r"(?:[!-~∶×±—]{1,40}|.)[，。；：、？！”’）》〉」』】％]*")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")  # two units of UTF-16 that PDFium gives one by one
 _EDGE = 0.12  # of the height of a page, above and below: where headers and page numbers stand
 _FEW = 10  # letters; a page with fewer and a picture on it is a scan
@@ -92,12 +95,10 @@ def _pages(data: bytes, place: str) -> tuple[list[_Line], int, int, str]:
 
 def _lines(textpage: Any, number: int, height: float) -> Iterator[_Line]:
     """Yield the lines of a page in the order in which they were written."""
-    text = textpage.get_text_range()
-    if len(text) != textpage.count_chars():
-        # Characters that PDFium leaves out of the text (soft hyphens) or that take two units would move every index.
-        from pypdfium2 import raw
+    from pypdfium2 import raw
 
-        text = "".join(chr(raw.FPDFText_GetUnicode(textpage, i) or 32) for i in range(textpage.count_chars()))
+    # One by one, so that an index is that of the character's box: PDFium's own text leaves some characters out.
+    text = "".join(chr(raw.FPDFText_GetUnicode(textpage, i) or 32) for i in range(textpage.count_chars()))
     for match in re.finditer(r"[^\r\n]+", text):
         inner = match.group().strip()
         if not inner:
@@ -152,14 +153,19 @@ def _edges(line: _Line, pages: dict[int, list[_Line]], size: float) -> tuple[flo
     column = [other for other in near if abs(other.left - line.left) < 3 * size]
     if len(column) < 3:  # a title or a signature stands alone and is measured by the text
         column = near
-    return min(other.left for other in column), max(other.right for other in column)
+    # One line that sticks out, such as an address in the margin, is not the edge of a column of many.
+    rights = sorted(other.right for other in column)
+    return min(other.left for other in column), rights[-1 - len(column) // 12]
 
 
 def _goes_on(line: _Line, following: _Line, edges: tuple[float, float], size: float) -> bool:
     left, right = edges
     if line.text[-1] in TERMINATORS or (line.text[-1] in CLOSERS and line.text[-2:-1] and line.text[-2] in TERMINATORS):
         return False
-    if line.right < right - 1.6 * size or abs(following.size - line.size) > 0.25 * size:
+    # What begins the next line did not fit in this one: a character, or a word or figure, and the marks that may not begin a line.
+    moved = _UNIT.match(following.text)
+    room = 0.6 + sum(0.55 if char.isascii() else 1.0 for char in (moved.group() if moved else " "))
+    if line.right < right - max(room, 1.6) * size or abs(following.size - line.size) > 0.25 * size:
         return False
     if following.left > left + 1.2 * size and line.left < left + 1.2 * size:  # the first line of a paragraph is indented
         return False

@@ -23,7 +23,7 @@ HEADING_LENGTH = 30  # longer lines without a final stop are sentences cut short
 _PIECE = re.compile(f"[^{re.escape(TERMINATORS + LINE_BREAKS)}]*(?:[{re.escape(TERMINATORS)}]+[{re.escape(CLOSERS)}]*)?")
 
 _BREAK = re.compile(f"\r\n|[{LINE_BREAKS}]")
-_ITEM = re.compile("第?[一二三四五六七八九十百]+[、章节条]|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+[.．、]|[①-⑳●■◆]|附件")
+_ITEM = re.compile("第[一二三四五六七八九十百零]+[章节条编]|[一二三四五六七八九十]+、|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+[.．、]|[①-⑳●■◆]|附件")
 _WRAP_SAMPLE = 50_000  # characters by which a text is judged
 _WRAP_LINES = 6  # fewer lines than this show no width
 _WRAP_LONGEST, _WRAP_NARROWEST = 100, 30  # characters, and columns: longer lines are paragraphs, narrower ones may be lists
@@ -93,8 +93,9 @@ def unwrap(text: str) -> str:
     Nothing changes unless the text is clearly set in lines of one width, most of which end in mid sentence; then a break
     goes after such a line if the next one is neither blank nor indented nor begins an item.
 
-    >>> unwrap("推行“秒批”。\n减环节"), unwrap(("推行政务服务改革，推广秒批。优化了许多审\n" * 6)[:45])
-    ('推行“秒批”。\n减环节', '推行政务服务改革，推广秒批。优化了许多审\n推行政务服务改革，推广秒批。优化了许多审\n推行政')
+    >>> lines = "推行政务服务改革，把分散在各个部门的\n审批事项并入同一窗口。对一时拿不出的\n材料，允许容缺受理，事后补齐即可；对\n"
+    >>> unwrap(lines * 2).count("\n"), unwrap("推行“秒批”，\n减环节").count("\n")
+    (1, 1)
     """
     head = text[:_WRAP_SAMPLE]
     if len(lines := [line for line in head.splitlines() if line.strip()]) < _WRAP_LINES or max(map(len, lines)) > _WRAP_LONGEST:
@@ -114,7 +115,7 @@ def unwrap(text: str) -> str:
         line = text[last : match.start()]
         following = text[match.end() : match.end() + _WRAP_LONGEST]
         deeper = len(following) - len(following.lstrip()) > indent
-        whole = not line.strip() or _width(line) < full or line.rstrip()[-1] in TERMINATORS or deeper
+        whole = not line.strip() or not following or _width(line) < full or line.rstrip()[-1] in TERMINATORS or deeper
         item = not whole and line.rstrip()[-1] not in UNFINISHED and _ITEM.match(following.lstrip())
         pieces += [line, match.group() if whole or item else " " * len(match.group())]
         last = match.end()

@@ -20,6 +20,7 @@ _CONTENT = (
     "artibody", "arti_content", "news_content", "content_detail", "detail-content", "con_main", "conzw", "xxgk_content", "zwxl-article", "wz_article",
 )  # fmt: skip
 _ENOUGH = 40  # letters that a place named so must hold to be believed; less is a frame filled by a script
+_LONGEST = 300_000  # characters; what is longer is no article among menus, and trafilatura would take minutes for it
 # Elements of HTML, and of trafilatura's own tree (item, lb, list, quote, row, cell, graphic).
 _BLOCKS = frozenset(("address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset"))
 _BLOCKS |= {"figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "item", "lb", "li", "list", "main", "nav"}
@@ -131,11 +132,13 @@ def _extracted(root: Any) -> list[str]:
     """Return the lines of the main text of a page of any kind; of the whole page without its frame where none is found."""
     from copy import deepcopy
 
+    rest = list(_lines_of(root.find("body"), _SILENT | _FRAME))
+    if sum(map(len, rest)) > _LONGEST:
+        return rest
     import trafilatura
 
     found: Any = trafilatura.bare_extraction(deepcopy(root), favor_recall=True, include_comments=False, include_tables=True, deduplicate=False)
     main = list(_lines_of(found.body)) if found is not None and found.body is not None else []
-    rest = list(_lines_of(root.find("body"), _SILENT | _FRAME))
     # An extractor made for news drops short pages as noise: trust it only with a fair share of the page.
     return main if 5 * len("".join(main)) >= len("".join(rest)) else rest
 
@@ -180,7 +183,7 @@ def read_markdown(data: bytes, encoding: str | None, place: str) -> Article:
         for line in front[1].splitlines():
             key, _, value = line.partition(":")
             stated[key.strip().lower()] = value.strip().strip("\"'")
-    lines = [_plain(line) for line in re.sub(r"<!--.*?-->", "", text, flags=re.S).splitlines()]
+    lines = [_plain(line) for line in _without_comments(text).splitlines()]
     article = Article("\n".join(lines), encoding=encoding)
     heading = next((plain for line, plain in zip(text.splitlines(), lines, strict=False) if re.match(r" {0,3}#\s", line)), "")
     return replace(
@@ -191,16 +194,13 @@ def read_markdown(data: bytes, encoding: str | None, place: str) -> Article:
     )
 
 
+# Every repetition is bounded, so that no line, however long and odd, takes more than linear time.
 _MARKUP = (
-    (re.compile(r"^\s*(?:```.*|~~~.*|(?:[-*_]\s*){3,}|=+|\|?[\s:|-]*-[\s:|-]*\|?)$"), ""),  # fences, rules, underlines of headings and tables
-    (re.compile(r"^\s*(?:>\s?)*"), ""),
-    (re.compile(r"^\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?)"), ""),
-    (re.compile(r"\s+#+\s*$"), ""),
-    (re.compile(r"^\s*\|(.*)\|\s*$"), r"\1"),
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"(\*{1,3}|_{2,3}|~~|`+)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"</?[a-zA-Z][^<>]*>"), ""),
+    (re.compile(r"^\s*(?:>\s?)*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?)?"), ""),
+    (re.compile(r"!?\[([^\[\]]{0,300})\]\([^()]{0,1000}\)"), lambda match: "" if match[0][0] == "!" else match[1]),
+    (re.compile(r"\*{2,}|_{2,}|~~|`+"), ""),
+    (re.compile(r"\*(?=\S)([^*]{1,200})(?<=\S)\*"), r"\1"),
+    (re.compile(r"</?[a-zA-Z][^<>]{0,1000}>"), ""),
     (re.compile(r"\\([\\`*_{}\[\]()#+.!|>~-])"), r"\1"),
 )
 
@@ -211,6 +211,21 @@ def _plain(line: str) -> str:
     >>> _plain("## **一、**推行[秒批](https://a.b)"), _plain("| 措施 | 部门 |"), _plain("1. 推行`一网通办`")
     ('一、推行秒批', '措施 | 部门', '1. 推行一网通办')
     """
+    line = line.strip()
+    if line.startswith(("```", "~~~")) or not line.strip("-*_=:| \t"):  # fences, rules, underlines of headings and tables
+        return ""
+    if line[0] == "|":
+        line = line.strip("|")
+    if line[0] == "#":
+        line = line.rstrip("# ")
     for pattern, replacement in _MARKUP:
         line = pattern.sub(replacement, line)
     return line.strip()
+
+
+def _without_comments(text: str) -> str:
+    pieces, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
+        pieces.append(text[at:start])
+        at = end + 3
+    return "".join(pieces) + text[at:]
