@@ -41,8 +41,36 @@ _HOME = {
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 -- the names stand in _HOME
-    *_MODULE
+__all__ = [
+    "Article",
+    "ArticleError",
+    "Category",
+    "EncodingError",
+    "Evidence",
+    "Explanation",
+    "LabelError",
+    "LabelRecord",
+    "Model",
+    "ModelError",
+    "OutputError",
+    "PolicyClassifier",
+    "PolicyclfError",
+    "Tag",
+    "TaggedArticle",
+    "TaggedPassage",
+    "Tagger",
+    "UsageError",
+    "agreement",
+    "evaluate",
+    "load",
+    "load_labels",
+    "load_model",
+    "read_article",
+    "read_articles",
+    "read_categories",
+    "read_labels",
+    "tag_files",
+    "write",
 ]
 
 

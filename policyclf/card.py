@@ -35,7 +35,8 @@ def model_card(model: Model) -> str:
 
 Tags passages of Chinese policy text with {", ".join(f"**{name}**" for name in model.names)}: zero, one or several each.
 
-- Stage one: character {low}- to {high}-gram TF-IDF ({meta["n_ngrams"]:,} n-grams) and coverage by {meta["n_terms"]:,} lexicon terms, a linear SVM for each category.
+- Stage one: character {low}- to {high}-gram TF-IDF ({meta["n_ngrams"]:,} n-grams) and coverage by {meta["n_terms"]:,} lexicon terms, a linear
+  SVM for each category.
 - Stage two: logistic regression over the scores of the passage, its neighbours, its heading and its document; gives the probability.
 - Thresholds: F1 out of fold by the one-standard-error rule, no document cut. Seed {meta["seed"]}. Format {FORMAT}, plain files, no pickle.
 - Trained on {meta["n_passages"]:,} passages of {meta["n_documents"]:,} documents.

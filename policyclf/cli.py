@@ -16,7 +16,7 @@ from policyclf.errors import PolicyclfError, UsageError
 
 if TYPE_CHECKING:
     from policyclf.journal import Failure
-    from policyclf.records import Article, TaggedArticle
+    from policyclf.records import TaggedArticle
 
     Result = TaggedArticle | Failure
 
@@ -144,23 +144,22 @@ def _tag_into_file(arguments: argparse.Namespace, tagger: Any, evidence: bool) -
     if "-" in arguments.paths:
         from policyclf.outputs import write
 
-        results = list(_tagged(arguments, tagger, evidence))
-        write(results, arguments.output)
-    else:
-        with Progress() as progress:
-            results = tag_files(
-                arguments.paths,
-                tagger=tagger,
-                output=arguments.output,
-                jobs=arguments.jobs,
-                encoding=arguments.encoding,
-                column=arguments.column,
-                evidence=evidence,
-                overwrite=arguments.overwrite,
-                progress=progress.update,
-            )
-            return _summary(results, arguments.output)
-    return _summary(results, arguments.output)
+        everything = list(_tagged(arguments, tagger, evidence))
+        write(everything, arguments.output)
+        return _summary(everything, arguments.output)
+    with Progress() as progress:
+        results = tag_files(
+            arguments.paths,
+            tagger=tagger,
+            output=arguments.output,
+            jobs=arguments.jobs,
+            encoding=arguments.encoding,
+            column=arguments.column,
+            evidence=evidence,
+            overwrite=arguments.overwrite,
+            progress=progress.update,
+        )
+        return _summary(results, arguments.output)
 
 
 def _tagged(arguments: argparse.Namespace, tagger: Any, evidence: bool) -> Iterable[Result]:

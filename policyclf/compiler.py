@@ -19,7 +19,7 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def compile_scorer(linear: Linear) -> bytes:
             linear.context_intercepts,
         ]
     )
-    sections = {
+    sections: dict[str, NDArray[Any]] = {
         "pages": pages,
         "points": points,
         "edges": _edge_table(children, bits),

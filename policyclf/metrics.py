@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Matrix = NDArray[np.generic]
+    Matrix = NDArray[Any]
     Statistic = Callable[[NDArray[np.intp]], NDArray[np.float64]]
 
 N_BINS = 10
@@ -23,7 +23,8 @@ N_RESAMPLES = 1000
 def divide(top: Any, bottom: Any) -> NDArray[np.float64]:
     """Return top / bottom with 0 where the bottom is 0, as precision of nothing tagged is reported."""
     top, bottom = np.asarray(top, float), np.asarray(bottom, float)
-    return np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
+    out: NDArray[np.float64] = np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
+    return out
 
 
 def precision_recall_f1(truth: Matrix, tagged: Matrix) -> NDArray[np.float64]:
@@ -84,7 +85,14 @@ def resample(documents: Sequence[str], statistic: Statistic, *, n: int = N_RESAM
 
 
 def evaluate(
-    truth: Matrix, probability: Matrix, thresholds: Sequence[float], names: Sequence[str], documents: Sequence[str], *, seed: int = 0, n_resamples: int = N_RESAMPLES
+    truth: Matrix,
+    probability: Matrix,
+    thresholds: Sequence[float],
+    names: Sequence[str],
+    documents: Sequence[str],
+    *,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
 ) -> dict[str, Any]:
     """Return every figure of an evaluation, ready for JSON.
 
@@ -128,7 +136,7 @@ def evaluate(
     }
 
 
-def f1_threshold(truth: NDArray[np.generic], probability: NDArray[np.float64], documents: Sequence[str], *, seed: int = 0) -> float:
+def f1_threshold(truth: NDArray[Any], probability: NDArray[np.float64], documents: Sequence[str], *, seed: int = 0) -> float:
     """Return a threshold for the F1 of one category: the highest whose F1 is within one standard error of the best.
 
     F1 hardly moves over a wide range of thresholds, and its maximum on one set of documents is a matter of chance. The
@@ -149,7 +157,7 @@ def f1_threshold(truth: NDArray[np.generic], probability: NDArray[np.float64], d
     return float(grid[np.flatnonzero(f1 >= f1[best] - resampled.std())[-1]])
 
 
-def precision_threshold(truth: NDArray[np.generic], probability: NDArray[np.float64], precision: float) -> float | None:
+def precision_threshold(truth: NDArray[Any], probability: NDArray[np.float64], precision: float) -> float | None:
     """Return the lowest threshold at which the precision of one category is surely reached, or None where it never is.
 
     Surely: the lower end of its one-sided 95 % interval (Wilson 1927) is no less than ``precision``, because the best of

@@ -95,12 +95,13 @@ def load_model(path: str | Path) -> Model:
     if not isinstance(meta, dict) or "format" not in meta:
         raise ModelError("is no policyclf model", place=str(file))
     if meta["format"] != FORMAT:
-        raise ModelError(f"is of format {meta['format']}, this version reads {FORMAT}", place=str(file), way_out="install the version of policyclf that wrote it, or train again")
-    try:
-        categories = tuple(
-            Category(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
-            for entry in meta.pop("categories")
+        raise ModelError(
+            f"is of format {meta['format']}, this version reads {FORMAT}",
+            place=str(file),
+            way_out="install the version of policyclf that wrote it, or train again",
         )
+    try:
+        categories = tuple(_category(entry) for entry in meta.pop("categories"))
         thresholds = tuple(float(value) for value in meta.pop("thresholds"))
         table = meta.pop("precision_thresholds")
         model = Model(categories, thresholds, table, compiled, meta, str(path))
@@ -114,6 +115,11 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def _category(entry: Mapping[str, Any]) -> Category:
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return Category(**fields)
+
+
 def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> None:
     """Write a model folder, file by file and each one whole or not at all. The same model gives the same bytes."""
     import io
@@ -125,8 +131,7 @@ def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> Non
     meta = {
         "format": FORMAT,
         "categories": [
-            {"id": c.id, "name": c.name, "english": c.english, "definition": c.definition, "include": c.include, "exclude": c.exclude}
-            for c in model.categories
+            {"id": c.id, "name": c.name, "english": c.english, "definition": c.definition, "include": c.include, "exclude": c.exclude} for c in model.categories
         ],
         "thresholds": model.thresholds,
         "precision_thresholds": model.precision_thresholds,

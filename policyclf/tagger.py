@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from policyclf.errors import UsageError
 from policyclf.model import Model, load_model
 from policyclf.records import Article, Evidence, Explanation, Tag, TaggedArticle, TaggedPassage
-from policyclf.text import LINE_BREAKS, is_heading, unwrap
+from policyclf.text import LINE_BREAKS, has_chinese, is_heading, unwrap
 
 if TYPE_CHECKING:
     from policyclf.evidence import Reader
@@ -96,13 +96,16 @@ class Tagger:
                 paragraph, sentence = paragraph + 1, 0
             sentence, last = sentence + 1, end
             row = (at + i) * n_categories
-            probabilities = tuple(logistic(decision) for decision in decisions[row : row + n_categories])
+            piece = text[start:end]
+            if has_chinese(piece):
+                probabilities = tuple(logistic(decision) for decision in decisions[row : row + n_categories])
+            else:  # the model has learned nothing of other scripts but the odd letter of a name
+                probabilities = (0.0,) * n_categories
             tags = tuple(
                 Tag(name, probability)
                 for name, probability, threshold in zip(self.categories, probabilities, self.thresholds, strict=True)
                 if probability >= threshold
             )
-            piece = text[start:end]
             yield TaggedPassage(start, end, piece, tags, probabilities, (paragraph, sentence), heading)
             if is_heading(piece):
                 heading = piece
@@ -163,7 +166,7 @@ def _strongest(words: Sequence[Evidence]) -> tuple[Evidence, ...]:
     return tuple(sorted((word for word in best[:EVIDENCE_WORDS] if word.contribution >= floor), key=lambda word: word.start))
 
 
-def _view(buffer: Any, kind: str) -> Sequence[Any]:
+def _view(buffer: Any, kind: Any) -> Any:
     """Return a result of a scorer, bytes or array, as a flat sequence of Python numbers."""
     flat = memoryview(buffer).cast("B") if len(buffer) else memoryview(b"")
-    return flat.cast(kind)  # type: ignore[return-value]
+    return flat.cast(kind)

@@ -29,6 +29,8 @@ _WRAP_LINES = 6  # fewer lines than this show no width
 _WRAP_LONGEST, _WRAP_NARROWEST = 100, 30  # characters, and columns: longer lines are paragraphs, narrower ones may be lists
 _WRAP_RAGGED = 4  # columns: no line begins with a comma, and a word of letters is not cut
 
+_CHINESE = re.compile("[\u3400-\u9fff]")
+
 
 class _FoldTable(dict[int, int | None]):
     """Code point -> folded code point, or None where it is dropped; filled as characters are met."""
@@ -65,9 +67,9 @@ _FOLD = _FoldTable()
 
 
 def fold(text: str) -> str:
-    """Return the text as the features see it: NFKC, lower case, simplified, without white space and control characters.
+    r"""Return the text as the features see it: NFKC, lower case, simplified, without white space and control characters.
 
-    >>> fold("ＡＢ審 批\\n改革")
+    >>> fold("ＡＢ審 批\n改革")
     'ab审批改革'
     """
     return text.translate(_FOLD)
@@ -76,6 +78,11 @@ def fold(text: str) -> str:
 def fold_positions(text: str) -> list[int]:
     """Return, for each character of ``fold(text)``, the index of the character of ``text`` that it came from."""
     return [i for i, char in enumerate(text) if _FOLD[ord(char)] is not None]
+
+
+def has_chinese(text: str) -> bool:
+    """Whether a text holds a Chinese character (of the unified ideographs or their extension A)."""
+    return _CHINESE.search(text) is not None
 
 
 def is_heading(text: str) -> bool:
@@ -128,13 +135,13 @@ def _width(line: str) -> int:
 
 
 def split(text: str) -> Iterator[Passage]:
-    """Yield the passages of a text in reading order.
+    r"""Yield the passages of a text in reading order.
 
     A passage ends at 。！？； or their half-width forms (with the closing marks that follow) or at a line break; white
     space around it is cut off, and a piece without a letter or digit is none. Every letter and digit of the text stands
     in exactly one passage. Runs in linear time.
 
-    >>> [p.text for p in split("推行“秒批”。\\n  ——\\n拨付资金；减环节")]
+    >>> [p.text for p in split("推行“秒批”。\n  ——\n拨付资金；减环节")]
     ['推行“秒批”。', '拨付资金；', '减环节']
     """
     for match in _PIECE.finditer(text):

@@ -17,14 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from policyclf.card import model_card
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW, Linear, compile_scorer
-from policyclf.errors import LabelError, UsageError
+from policyclf.errors import LabelError
 from policyclf.fallback import context_features
 from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
 from policyclf.labels import NEAR_MISS, bundled, document_folds, label_matrix, read_categories, read_lexicon
 from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold, precision_threshold
 from policyclf.model import Model, save_model
 from policyclf.records import Category, LabelRecord
-from policyclf.scorer import CONTEXT_BLOCKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +39,10 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multi-label classifier of Chinese policy passages, a scikit-learn estimator.
 
     Stage one is a linear SVM with balanced class weights for each category over character n-gram TF-IDF and lexicon
-    coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic regression for each category, reads the out-of-fold scores of the passage and of its
-    neighbours, its heading and its document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds
-    come from F1 on out-of-fold probabilities (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
+    coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic
+    regression for each category, reads the out-of-fold scores of the passage and of its neighbours, its heading and its
+    document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds come from F1 on out-of-fold
+    probabilities (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     model_ : the fitted :class:`policyclf.model.Model`; linear_ : its numbers; classes_ : category names;
     oof_probability_ : cross-fitted probabilities, shape ``(n_passages, n_categories)``.
+
     """
 
     def __init__(
@@ -166,12 +167,14 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._scorer = None
         return self
 
+    _scorer: Any = None  # opened when first needed
+
     def decision_function(self, X: Sequence[str], documents: Sequence[str] | None = None) -> NDArray[np.float64]:
         """Return decision values (log odds), shape ``(n_passages, n_categories)``."""
         check_is_fitted(self, "model_")
         texts = list(X)
         counts = [len(list(group)) for _, group in groupby(documents)] if documents is not None else [1] * len(texts)
-        if getattr(self, "_scorer", None) is None:
+        if self._scorer is None:
             self._scorer = self.model_.scorer()
         _, decisions = self._scorer.passages(texts, counts)
         return np.asarray(decisions, float).reshape(len(texts), len(self.classes_))

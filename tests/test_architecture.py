@@ -27,7 +27,23 @@ LAYERS = [
     ["terminal"],
     ["cli"],
 ]
-HEAVY = {"numpy", "scipy", "sklearn", "jieba", "datasets", "pandas", "pyarrow", "joblib", "rich", "docx", "lxml", "pypdfium2", "trafilatura", "openpyxl", "xlsxwriter"}
+HEAVY = {
+    "numpy",
+    "scipy",
+    "sklearn",
+    "jieba",
+    "datasets",
+    "pandas",
+    "pyarrow",
+    "joblib",
+    "rich",
+    "docx",
+    "lxml",
+    "pypdfium2",
+    "trafilatura",
+    "openpyxl",
+    "xlsxwriter",
+}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

@@ -11,7 +11,9 @@ from policyclf.agreement import compare, compare_matrices, paragraphs
 from policyclf.errors import LabelError
 from policyclf.records import LabelRecord
 
-matrices = st.integers(2, 40).flatmap(lambda n: st.tuples(*[st.lists(st.integers(0, 1), min_size=2 * n, max_size=2 * n).map(lambda v: np.array(v).reshape(-1, 2))] * 2))
+matrices = st.integers(2, 40).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(0, 1), min_size=2 * n, max_size=2 * n).map(lambda v: np.array(v).reshape(-1, 2))] * 2)
+)
 
 
 @given(matrices)

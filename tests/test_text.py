@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_split_cases(case: dict[str, object]) -> None:
 def test_passages_slice_back_in_order_and_hold_every_letter(text: str) -> None:
     passages = list(split(text))
     assert all(text[p.start : p.end] == p.text for p in passages)
-    assert all(a.end <= b.start for a, b in zip(passages, passages[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(passages))
     inside = {i for p in passages for i in range(p.start, p.end)}
     assert all(i in inside for i, char in enumerate(text) if char.isalnum())
     assert all(p.text == p.text.strip() and any(map(str.isalnum, p.text)) for p in passages)

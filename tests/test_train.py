@@ -53,7 +53,13 @@ def test_compiled_scores_equal_scikit_learn(small: PolicyClassifier, some_record
 def test_same_seed_same_bytes(small: PolicyClassifier, some_records: list[LabelRecord], tmp_path: Path) -> None:
     again = clone(small).fit([r.text for r in some_records], [r.labels for r in some_records], [r.document for r in some_records])
     for name, classifier in (("a", small), ("b", again)):
-        save_fit(classifier, evaluate_fit(classifier, some_records, n_resamples=20), tmp_path / name, categories=read_categories(), sources={"labels.jsonl": "0" * 64})
+        save_fit(
+            classifier,
+            evaluate_fit(classifier, some_records, n_resamples=20),
+            tmp_path / name,
+            categories=read_categories(),
+            sources={"labels.jsonl": "0" * 64},
+        )
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert files == ["README.md", "lexicon.tsv", "model.json", "ngrams.npy", "ngrams.txt", "scorer.bin"]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
