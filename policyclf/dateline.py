@@ -35,6 +35,8 @@ _ISSUER = re.compile(
 _ABOVE = re.compile(
     r"^(?:.{0,20}[〔\[【（(][0-9]{4}[〕\]】）)]\s*第?[0-9]+号?|附件[0-9一二三四五六七八九十]*[:：]?|.{1,12}文件|.{0,8}[:：].*|[-—=*#·\s0-9]+|.*>.*)$"
 )
+# A newspaper's name beside a date: 临岚日报 2021年11月09日
+_MASTHEAD = re.compile(rf"^{_HAN}{{2,12}}(?:报|网|社|杂志|周刊|电视台|客户端)$")
 _NUMBERED = re.compile(r"^(?:第?[一二三四五六七八九十]+[、章节条編编]|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+\s*[.．、])")
 
 
@@ -99,8 +101,10 @@ def find_date(text: str) -> str:
         if labelled and len(line) <= _ASIDE and (day := iso_date(labelled[1])):
             return day
     for line in lines:
-        if len(line) <= _ASIDE and line[-1] not in TERMINATORS + UNFINISHED and (day := iso_date(line)) and not _is_title(_without_dates(line)):
-            return day
+        if len(line) <= _ASIDE and line[-1] not in TERMINATORS + UNFINISHED and (day := iso_date(line)):
+            rest = _without_dates(line)
+            if _MASTHEAD.match(rest) or not _is_title(rest):
+                return day
     for line in reversed(_lines(text[-_EDGE:])[-_TAIL:]):
         if (day := iso_date(line)) and len(_without_dates(line)) <= 4:
             return day
@@ -108,7 +112,7 @@ def find_date(text: str) -> str:
 
 
 def find_publisher(text: str) -> str:
-    r"""Return what stands behind 来源： in the first or last lines.
+    r"""Return what stands behind 来源： in the first or last lines, or the newspaper beside the date at the head.
 
     >>> find_publisher("关于推行“秒批”的通知\n2021-11-09 来源：临岚日报 作者：某某")
     '临岚日报'
@@ -118,6 +122,9 @@ def find_publisher(text: str) -> str:
         match = _SOURCE.search(line)
         if match and len(line) <= _ASIDE:
             return match[1].strip("，,。；;）)】]")
+    for line in lines[:_HEAD]:
+        if iso_date(line) and _MASTHEAD.match(rest := _without_dates(line)):
+            return rest
     return ""
 
 

@@ -517,3 +517,8 @@ def test_lists_verse_and_plain_articles_stay_as_they_are():
     short = "推行容缺受理。\n减税降费。\n" * 20
     for text in (REPORT, titles, short, SENTENCE * 9, "\n" * 99, ""):
         assert unwrap(text) == text
+
+
+def test_a_newspapers_name_beside_the_date() -> None:
+    article = read_article(ARTICLES / "demo.txt")
+    assert (article.title, article.date, article.publisher) == ("临岚市开发区改革一年观察", "2025-06-18", "临岚日报")
