@@ -53,7 +53,9 @@ def main(files: list[str]) -> int:
     faults += compare("real", floors["real"], real)
     for fault in faults:
         print(fault, file=sys.stderr)
-    print(f"quality gate: {'failed' if faults else 'passed'}; real text macro-F1 {real['macro_f1']:.3f}, authored {tagger.model.meta['metrics']['macro_f1']:.3f}")
+    print(
+        f"quality gate: {'failed' if faults else 'passed'}; real text macro-F1 {real['macro_f1']:.3f}, authored {tagger.model.meta['metrics']['macro_f1']:.3f}"
+    )
     return int(bool(faults))
 
 

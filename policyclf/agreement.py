@@ -25,7 +25,10 @@ def compare(first: Sequence[LabelRecord], second: Sequence[LabelRecord], names: 
     extra = set(others) - {record.id for record in first}
     if missing or extra:
         lost = (missing or sorted(extra))[0]
-        raise LabelError(f"{len(missing)} passages stand only in the first coding, {len(extra)} only in the second, such as {lost!r}", way_out="code the same passages, with the same ids")
+        raise LabelError(
+            f"{len(missing)} passages stand only in the first coding, {len(extra)} only in the second, such as {lost!r}",
+            way_out="code the same passages, with the same ids",
+        )
     differing = next((record.id for record in first if record.text != others[record.id].text), None)
     if differing is not None:
         raise LabelError(f"passage {differing!r} has two different texts", way_out="code the same passages")

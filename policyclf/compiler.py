@@ -4,13 +4,17 @@ The file is little endian: magic, CRC-32 of the rest, a table of section offsets
 64 bytes. Every n-gram and every lexicon term is a path in one trie over character ids:
 
 ``pages``, ``points``  two-level table, code point -> character id (low 16 bits; 0 unknown, 0xFFFF dropped) and class flags
-``edges``              open-addressing hash of the trie's edges: node << 40 | character id << 24 | child, 0 where empty
+``bases``, ``edges``   the trie as a double array: the child of a node by a character stands at the node's base + the
+                       character's id; character << 48 | child << 24 | base of the child, 0 where empty. No two nodes share
+                       a base, so the character alone tells whose child it is; base 0 has no children. ``bases`` are those
+                       of single characters
 ``rows``               for each node the sum of ``(idf^2, idf * weights...)`` over all n-grams on the path from the root, so
-                       that one row, that of the deepest node reached, covers every n-gram that begins at a position
-``values``, ``columns``  length and coverage column of the longest term on the path
+                       that one row, that of the deepest node reached, covers every n-gram that begins at a position; then
+                       a code for the longest term on the path, 256 * its length + its coverage column
 ``numbers``            coverage weights, intercepts, context weights: what is left to do for each passage
 
-Scores from it equal scikit-learn's up to float32 rounding of the rows (2e-7).
+Nodes are numbered by how common they are, so that the common ones share cache lines: first single characters, whose number
+is the character's id, then all others. Scores equal scikit-learn's up to float32 rounding of the rows (2e-7).
 """
 
 from __future__ import annotations
@@ -19,12 +23,13 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from policyclf.errors import ModelError
-from policyclf.scorer import DROPPED, HASH_MULTIPLIER, HEADER, MAGIC, N_POINTS, PAGE, SECTIONS
+from policyclf.scorer import CODE_BASE, DROPPED, HEADER, MAGIC, MAX_DEPTH, MAX_LONGEST, N_POINTS, PAGE, SECTIONS
 from policyclf.text import _FOLD, CLOSERS, HEADING_LENGTH, LINE_BREAKS, TERMINATORS, UNFINISHED
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ SPACE, TERMINATOR, CLOSER, LINE_BREAK, WORD, COMMA = (1 << (16 + bit) for bit in
 
 CONTEXT_SLOPE = 2.0  # neighbours' scores enter through a logistic of this slope: beyond the margin a score says no more
 CONTEXT_WINDOW = 3
+_WINDOW = 4096  # bases looked at together
 
 
 class Linear(NamedTuple):
@@ -57,46 +63,46 @@ class Linear(NamedTuple):
 def compile_scorer(linear: Linear) -> bytes:
     """Return the flat file of a model. ``terms`` maps a folded term to its coverage column (0 to K)."""
     n_categories = len(linear.intercepts)
-    chars = sorted({char for text in (*linear.ngrams, *linear.terms) for char in text})
-    ids = {char: number for number, char in enumerate(chars, 1)}
-    if len(chars) >= DROPPED or n_categories > 255:
+    idf = dict(zip(linear.ngrams, linear.idf.tolist(), strict=True))
+    prefixes = {text[:end] for text in (*linear.ngrams, *linear.terms) for end in range(2, len(text) + 1)}
+    chars = {char for text in (*linear.ngrams, *linear.terms) for char in text}
+
+    def rank(text: str) -> tuple[bool, float, str]:
+        return len(text) > 1, idf.get(text, np.inf), text
+
+    nodes = {text: node for node, text in enumerate(sorted(chars | prefixes, key=rank), 1)}  # node 0 is the root
+    n_nodes, n_first = len(nodes) + 1, len(chars) + 1
+    longest = max(map(len, linear.ngrams), default=1)
+    depth = max(map(len, linear.terms), default=1)
+    if n_first > DROPPED or n_categories > 255:
         raise ModelError("more than 65,534 different characters or 255 categories cannot be compiled")
-    children: dict[tuple[int, int], int] = {}
-    parents = [0] * (len(chars) + 1)
-    n_first = len(chars) + 1  # node 0 is the root; the nodes of single characters have their character's id
-
-    def node_of(text: str) -> int:
-        node = ids[text[0]]
-        for char in text[1:]:
-            key = (node, ids[char])
-            child = children.get(key)
-            if child is None:
-                child = children[key] = len(parents)
-                parents.append(node)
-            node = child
-        return node
-
-    ngram_nodes = np.array([node_of(ngram) for ngram in linear.ngrams], np.int64)
-    term_nodes = [(node_of(term), term) for term in linear.terms]
-    n_nodes = len(parents)
     if n_nodes >= 1 << 24:
         raise ModelError("more than 16,777,215 trie nodes cannot be compiled", way_out="raise min_df")
+    if longest > MAX_LONGEST or depth > MAX_DEPTH:
+        raise ModelError(f"n-grams longer than {MAX_LONGEST} or terms longer than {MAX_DEPTH} characters cannot be compiled")
 
-    width = -(-(1 + n_categories) // 4) * 4
+    width = -(-(2 + n_categories) // 8) * 8
     rows = np.zeros((n_nodes, width), np.float64)
-    idf = linear.idf.astype(np.float64)
-    rows[ngram_nodes, 0] = idf * idf
-    rows[ngram_nodes, 1 : 1 + n_categories] = idf[:, None] * linear.weights.astype(np.float64)
-    values = np.zeros(n_nodes, np.float32)
-    columns = np.zeros(n_nodes, np.uint8)
-    for node, term in term_nodes:
-        values[node], columns[node] = len(term), linear.terms[term]
-    for node in range(n_first, n_nodes):  # parents come before their children
-        rows[node] += rows[parents[node]]
-        if not values[node]:
-            values[node], columns[node] = values[parents[node]], columns[parents[node]]
+    ngram_nodes = np.array([nodes[ngram] for ngram in linear.ngrams], np.int64)
+    squared = linear.idf.astype(np.float64)
+    rows[ngram_nodes, 0] = squared * squared
+    rows[ngram_nodes, 1 : 1 + n_categories] = squared[:, None] * linear.weights.astype(np.float64)
+    codes = rows[:, 1 + n_categories]
+    for term, column in linear.terms.items():
+        codes[nodes[term]] = len(term) * CODE_BASE + column
+    ids = {char: nodes[char] for char in chars}
+    children: dict[int, list[tuple[int, int]]] = {}
+    paths: list[list[tuple[int, int]]] = [[] for _ in range(MAX_DEPTH + 1)]
+    for text, node in nodes.items():
+        if len(text) > 1:
+            children.setdefault(nodes[text[:-1]], []).append((ids[text[-1]], node))
+            paths[len(text)].append((node, nodes[text[:-1]]))
+    for pairs in paths[2:]:  # the short ones first: their children add to them
+        below, above = np.array(pairs, np.int64).reshape(-1, 2).T
+        rows[below, : 1 + n_categories] += rows[above, : 1 + n_categories]
+        codes[below] = np.where(codes[below], codes[below], codes[above])
 
-    bits = max(4, (2 * len(children) + 1).bit_length())
+    bases, edges = _double_array(children, n_nodes, n_first)
     pages, points = _point_table(ids)
     numbers = np.concatenate(
         [
@@ -110,10 +116,9 @@ def compile_scorer(linear: Linear) -> bytes:
     sections: dict[str, NDArray[Any]] = {
         "pages": pages,
         "points": points,
-        "edges": _edge_table(children, bits),
+        "bases": bases[:n_first].astype("<u4"),
+        "edges": edges,
         "rows": rows.astype("<f4"),
-        "values": values.astype("<f4"),
-        "columns": columns,
         "numbers": numbers.astype("<f8"),
     }
     body, offsets = bytearray(), []
@@ -122,44 +127,71 @@ def compile_scorer(linear: Linear) -> bytes:
         offsets.append(HEADER.size + len(body))
         body += sections[name].tobytes()
     offsets.append(HEADER.size + len(body))
-    longest = max((len(ngram) for ngram in linear.ngrams), default=0)
-    sizes = (n_categories, width, n_nodes, n_first, bits, longest, HEADING_LENGTH, CONTEXT_WINDOW)
+    sizes = (n_categories, width, n_nodes, n_first, len(edges), longest, max(longest, depth), HEADING_LENGTH, CONTEXT_WINDOW)
     unsigned = HEADER.pack(MAGIC, 0, *sizes, *offsets)[12:] + body
     return MAGIC + struct.pack("<I", zlib.crc32(unsigned)) + unsigned
 
 
-def _edge_table(children: Mapping[tuple[int, int], int], bits: int) -> NDArray[np.uint64]:
-    table = np.zeros(1 << bits, "<u8")
-    mask = (1 << bits) - 1
-    slots = [0] * (1 << bits)
-    for (node, char), child in children.items():
-        key = node << 16 | char
-        slot = (key * HASH_MULTIPLIER & 0xFFFFFFFFFFFFFFFF) >> (64 - bits)
-        while slots[slot]:
-            slot = slot + 1 & mask
-        slots[slot] = key << 24 | child
-    table[:] = slots
-    return table
+def _double_array(children: Mapping[int, list[tuple[int, int]]], n_nodes: int, n_first: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return the base of each node and the edges, packed as the module says (double array, Aoe 1989).
+
+    Nodes with many children are placed first, each at the first base that sends all its children to free slots; for the
+    next node with as many children the search goes on from there.
+    """
+    n_edges = sum(map(len, children.values()))
+    free = np.ones(2 * n_edges + 2 * n_first + _WINDOW, bool)
+    unused = np.ones(len(free), bool)  # bases
+    unused[0] = False
+    bases = np.zeros(n_nodes, np.int64)
+    last_size, low = 0, 1
+    for node in sorted(children, key=lambda node: (-len(children[node]), node)):
+        chars = np.array([char for char, _ in children[node]])
+        if len(chars) != last_size:
+            last_size, low = len(chars), 1
+        while True:
+            if low + _WINDOW + n_first > len(free):
+                free, unused = (np.concatenate([part, np.ones(len(part), bool)]) for part in (free, unused))
+            fits = unused[low : low + _WINDOW].copy()
+            for char in chars:
+                fits &= free[low + char : low + char + _WINDOW]
+            first = int(fits.argmax())
+            if fits[first]:
+                break
+            low += _WINDOW
+        low += first
+        bases[node] = low
+        unused[low] = False
+        free[low + chars] = False
+    n_slots = int(bases.max()) + n_first
+    if n_slots >= 1 << 24:
+        raise ModelError("so many n-grams cannot be compiled", way_out="raise min_df")
+    edges = np.zeros(n_slots, "<u8")
+    for node, pairs in children.items():
+        for char, child in pairs:
+            edges[bases[node] + char] = char << 48 | child << 24 | int(bases[child])
+    return bases, edges
 
 
 def _point_table(ids: Mapping[str, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
+    folded, flags = _classes()
     numbers = np.zeros(N_POINTS, "<u4")
-    classes = {TERMINATOR: TERMINATORS, CLOSER: CLOSERS, LINE_BREAK: LINE_BREAKS, COMMA: UNFINISHED}
-    for point in range(N_POINTS):
-        char = chr(point)
-        if not _assigned(char):
-            continue
-        folded = _FOLD[point]
-        number = DROPPED if folded is None else ids.get(chr(folded), 0)
-        number |= SPACE * char.isspace() | WORD * char.isalnum()
-        numbers[point] = number
-    for flag, chars in classes.items():
-        for char in chars:
-            numbers[ord(char)] |= flag
+    numbers[[ord(char) for char in ids]] = list(ids.values())
+    numbers = np.where(folded < 0, DROPPED, numbers[folded]) | flags
     pages, inverse = np.unique(numbers.reshape(-1, PAGE), axis=0, return_inverse=True)
     return inverse.ravel().astype("<u2"), pages.astype("<u4").ravel()
 
 
-def _assigned(char: str) -> bool:
-    """Whether a code point can have an id or a class: unassigned, private and surrogate ones cannot."""
-    return unicodedata.category(char) not in ("Cn", "Co", "Cs")
+@cache
+def _classes() -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Return what each code point folds to, -1 where it is dropped, and its class flags."""
+    folded = np.arange(N_POINTS)
+    flags = np.zeros(N_POINTS, "<u4")
+    for point in range(N_POINTS):
+        char = chr(point)
+        if unicodedata.category(char) not in ("Cn", "Co", "Cs"):  # unassigned, private and surrogate: as they are, no class
+            target = _FOLD[point]
+            folded[point] = -1 if target is None else target
+            flags[point] = SPACE * char.isspace() | WORD * char.isalnum()
+    for flag, chars in {TERMINATOR: TERMINATORS, CLOSER: CLOSERS, LINE_BREAK: LINE_BREAKS, COMMA: UNFINISHED}.items():
+        flags[[ord(char) for char in chars]] |= flag
+    return folded, flags

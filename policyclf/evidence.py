@@ -84,5 +84,3 @@ def _cutter(terms: Sequence[str]) -> Any:
     for term in terms:
         cutter.add_word(term)
     return cutter
-
-

@@ -10,33 +10,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policyclf.scorer import CONTEXT_BLOCKS, DROPPED, HASH_MULTIPLIER, HEADER, PAGE
+from policyclf.scorer import CODE_BASE, CONTEXT_BLOCKS, DROPPED, HEADER, PAGE
 from policyclf.text import is_heading, split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DTYPES = {"pages": "<u2", "points": "<u4", "edges": "<u8", "rows": "<f4", "values": "<f4", "columns": "u1", "numbers": "<f8"}
-_BATCH = 1 << 20  # characters walked at once: larger arrays leave the cache, smaller ones pay for more calls
+_DTYPES = {"pages": "<u2", "points": "<u4", "bases": "<u4", "edges": "<u8", "rows": "<f4", "numbers": "<f8"}
+_LARGEST = np.float32(1e30)  # no number of a model is larger: sums and products of sane ones never overflow
+_BATCH = 1 << 15  # characters walked at once: larger arrays leave the cache, smaller ones pay for more calls
 
 
 class NumpyScorer:
     """Scores from a compiled model; ``data`` must have passed :func:`policyclf.scorer.check`."""
 
     def __init__(self, data: bytes) -> None:
-        _, _, k, width, _, _, bits, longest, _, window, *offsets = HEADER.unpack_from(data)
+        _, _, k, width, nodes, self._first, slots, longest, depth, _, window, *offsets = HEADER.unpack_from(data)
+        sizes = {"bases": self._first, "edges": slots, "rows": nodes * width}
         arrays = {
-            name: np.frombuffer(data, dtype, count=(end - start) // np.dtype(dtype).itemsize, offset=start)
-            for (name, dtype), start, end in zip(_DTYPES.items(), offsets, offsets[1:])
+            name: np.frombuffer(data, dtype, sizes.get(name, (end - start) // np.dtype(dtype).itemsize), start)
+            for (name, dtype), start, end in zip(_DTYPES.items(), offsets[:-1], offsets[1:], strict=True)
         }
-        self.n_categories, self.longest, self.window = k, longest, window
-        self._shift = np.uint64(64 - bits)
+        self.n_categories, self.longest, self.window, self._depth = k, longest, window, depth
         self._points = arrays["points"]
         self._pages = arrays["pages"].astype(np.int64) * PAGE
-        self._edges = arrays["edges"]
+        self._edges = arrays["edges"].astype(np.int64)
+        self._bases = np.zeros(nodes, np.int64)
+        self._bases[: self._first] = arrays["bases"]
         self._rows = arrays["rows"].reshape(-1, width)
-        self._parents = self._find_parents()
-        self._values, self._columns = arrays["values"], arrays["columns"].astype(np.int64)
+        self._check(arrays["numbers"])
+        used = np.flatnonzero(self._edges)
+        children = self._edges[used] >> 24 & 0xFFFFFF
+        self._bases[children] = self._edges[used] & 0xFFFFFF
+        self._parents = self._find_parents(used, children)
+        codes = self._rows[:, 1 + k].astype(np.int64)
+        self._values, self._columns = codes // CODE_BASE, codes % CODE_BASE
         numbers = arrays["numbers"]
         shapes = ((), (), (k + 1, k), (k,), (CONTEXT_BLOCKS * k, k), (k,))
         parts, at = [], 0
@@ -46,10 +54,29 @@ class NumpyScorer:
             at += size
         self._cap, self._slope, self._coverage, self._intercepts, self._context, self._context_intercepts = parts
 
-    def _find_parents(self) -> NDArray[np.int64]:
+    def _check(self, numbers: NDArray[np.float64]) -> None:
+        """Refuse what would lead out of a section or overflow, as the native core does."""
+        chars = self._points & np.uint32(0xFFFF)
+        edges = self._edges[self._edges != 0]
+        char, child = edges >> 48 & 0xFFFF, edges >> 24 & 0xFFFFFF
+        most = len(self._edges) - self._first  # a base + any character is a slot
+        codes = self._rows[:, 1 + self.n_categories]
+        if (self._pages >= len(self._points)).any() or ((chars >= self._first) & (chars != DROPPED)).any():
+            raise ValueError("a code point leads nowhere")
+        if (char == 0).any() or (char >= self._first).any() or (child < self._first).any() or (child >= len(self._rows)).any():
+            raise ValueError("an edge leads nowhere")
+        if (self._bases > most).any() or (edges & 0xFFFFFF > most).any():
+            raise ValueError("an edge leads nowhere")
+        if not (np.abs(self._rows) < _LARGEST).all() or not (np.abs(numbers) < _LARGEST).all() or not numbers[0] > 0:
+            raise ValueError("a weight is no number")
+        if (codes < 0).any() or (codes >= CODE_BASE * CODE_BASE).any() or (codes % CODE_BASE > self.n_categories).any():
+            raise ValueError("a term belongs to no category")
+
+    def _find_parents(self, slots: NDArray[np.int64], children: NDArray[np.int64]) -> NDArray[np.int64]:
+        owner = np.zeros(len(self._edges), np.int64)
+        owner[self._bases] = np.arange(len(self._bases))
         parents = np.zeros(len(self._rows), np.int64)
-        used = self._edges[self._edges != 0]
-        parents[(used & np.uint64(0xFFFFFF)).astype(np.int64)] = (used >> np.uint64(40)).astype(np.int64)
+        parents[children] = owner[np.maximum(slots - (self._edges[slots] >> 48 & 0xFFFF), 0)]
         return parents
 
     def articles(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -64,7 +91,12 @@ class NumpyScorer:
         return counts, spans, *self.passages([p.text for part in pieces for p in part], counts.tolist())
 
     def passages(self, texts: Sequence[str], counts: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Score passages that are already split; ``counts`` says how many stand together in each document."""
+        """Score passages that are already split; ``counts`` says how many stand together in each document.
+
+        Raises :class:`ValueError` where the counts do not add up to the number of passages.
+        """
+        if any(count < 0 for count in counts) or sum(counts) != len(texts):
+            raise ValueError("the counts do not add up to the number of passages")
         scores = np.empty((len(texts), self.n_categories))
         start = 0
         while start < len(texts):
@@ -105,8 +137,9 @@ class NumpyScorer:
         n = len(chars)
         paths: list[list[int]] = []
         for start in range(n):
-            path, node = [], int(chars[start])
-            while node and len(path) < n - start:
+            path: list[int] = []
+            node = int(chars[start])
+            while node and len(path) < min(n - start, self._depth):
                 path.append(node)
                 end = start + len(path)
                 node = int(self._step(np.array([node]), chars[end : end + 1])[0]) if end < n else 0
@@ -135,78 +168,91 @@ class NumpyScorer:
     def _chars(self, text: str) -> NDArray[np.int64]:
         """Return the character ids of a text, dropped characters left out."""
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
-        chars = (self._points[self._pages[points >> 8] + (points & 0xFF)] & np.uint32(0xFFFF)).astype(np.int64)
-        return chars[chars != DROPPED]
+        chars = self._look_up(points)
+        kept: NDArray[np.int64] = chars[chars != DROPPED]
+        return kept
+
+    def _look_up(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._points.take(self._pages.take(points >> 8) + (points & 0xFF)).astype(np.int64) & 0xFFFF
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         # NUL, which folding drops everywhere else, parts the passages: no walk goes across it.
         joined = "\0".join(text.replace("\0", "") for text in texts) + "\0"
         points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
-        chars = (self._points[self._pages[points >> 8] + (points & 0xFF)] & np.uint32(0xFFFF)).astype(np.int64)
-        ends = points == 0
+        chars = self._look_up(points)
+        ends = np.flatnonzero(points == 0)
         chars[ends] = 0
         kept = chars != DROPPED
-        owner = (np.cumsum(ends) - ends)[kept]
+        ends = np.cumsum(kept)[ends]  # of each passage among the characters that are kept, its end mark included
         chars = chars[kept]
-        n = len(texts)
+        starts = np.concatenate([[0], ends[:-1]])
 
-        node = chars.copy()
-        live = np.flatnonzero(chars)
-        levels = [(live, node[live])]
-        depth = 1
-        while live.size:
-            live = live[live + depth < len(chars)]
-            child = self._step(node[live], chars[live + depth])
-            found = child != 0
-            live = live[found]
-            node[live] = child[found]
-            depth += 1
-            if depth <= self.longest:
-                levels.append((live, node[live]))
-
-        sums = np.zeros((n, 1 + self.n_categories))
-        first = np.searchsorted(owner, np.arange(n))  # every passage has at least its end mark
-        rows = self._rows[node, : 1 + self.n_categories].astype(np.float64)
-        sums[:] = np.add.reduceat(rows, first)
-        for position, reached in levels:
-            self._correct_repeats(sums, owner[position], reached)
+        levels, node = self._walk(chars)
+        # float64 sums of float32 rows
+        sums = np.add.reduceat(self._rows.take(node, axis=0), starts, axis=0, dtype=np.float64)[:, : 1 + self.n_categories]
+        owner = np.repeat(np.arange(len(texts)), ends - starts)
+        again = np.flatnonzero(chars)
+        for level in levels:  # an n-gram repeats only where the shorter one does
+            again = self._correct_repeats(sums, owner, level, again[level[again] != 0])
         norm = np.sqrt(np.maximum(sums[:, 0], 0))
         norm[norm == 0] = 1
 
-        hit = np.flatnonzero(self._values[node])
+        hit = np.flatnonzero(self._values.take(node))
         width = self.n_categories + 1
         cells = owner[hit] * width + self._columns[node[hit]]
-        covered = np.bincount(cells, self._values[node[hit]], n * width).reshape(n, width)
+        covered = np.bincount(cells, self._values[node[hit]], len(texts) * width).reshape(-1, width)
         return sums[:, 1:] / norm[:, None] + np.minimum(covered, self._cap) / self._cap @ self._coverage + self._intercepts
+
+    def _walk(self, chars: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+        """Return the node of the n-gram of each length that begins at each position, 0 where there is none, and the deepest node."""
+        padded = np.concatenate([chars, np.zeros(self._depth, np.int64)])
+        levels, deepest = [chars], chars.copy()
+        live, base = np.arange(len(chars)), self._bases.take(chars)
+        for depth in range(1, self._depth):
+            char = padded.take(live + depth)
+            entry = self._edges.take(base + char)
+            found = (entry >> 48 & 0xFFFF == char) & (entry != 0)
+            live, entry = live[found], entry[found]
+            child = entry >> 24 & 0xFFFFFF
+            deepest[live] = child
+            if depth < self.longest:
+                levels.append(np.zeros_like(chars))
+                levels[-1][live] = child
+            base = entry & 0xFFFFFF
+            leads_on = base != 0
+            live, base = live[leads_on], base[leads_on]
+            if not live.size and depth >= self.longest - 1:
+                break
+        return levels, deepest
 
     def _step(self, node: NDArray[np.int64], char: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the child of each node by a character, 0 where there is none."""
-        key = (node << 16 | char).astype(np.uint64)
-        slot = ((key * np.uint64(HASH_MULTIPLIER)) >> self._shift).astype(np.int64)
-        child = np.zeros(len(node), np.int64)
-        key[char == 0] = np.uint64(0xFFFFFFFFFF)  # an unknown character: a key that no edge has
-        pending = np.arange(len(node))
-        while pending.size:
-            entry = self._edges[slot[pending]]
-            hit = entry >> np.uint64(24) == key[pending]
-            child[pending[hit]] = (entry[hit] & np.uint64(0xFFFFFF)).astype(np.int64)
-            pending = pending[~hit & (entry != 0)]
-            slot[pending] = slot[pending] + 1 & len(self._edges) - 1
-        return child
+        entry = self._edges[self._bases[node] + char]
+        return np.where(entry >> 48 & 0xFFFF == char, entry >> 24 & 0xFFFFFF, 0)
 
-    def _correct_repeats(self, sums: NDArray[np.float64], owner: NDArray[np.int64], node: NDArray[np.int64]) -> None:
-        """Turn k-fold n-grams, counted as k so far, into sublinear 1 + log k."""
-        cells, count = np.unique(owner * len(self._rows) + node, return_counts=True)
-        again = count > 1
-        if not again.any():
-            return
-        passage, node = np.divmod(cells[again], len(self._rows))
-        k = count[again].astype(np.float64)
+    def _correct_repeats(
+        self, sums: NDArray[np.float64], owner: NDArray[np.int64], nodes: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Turn k-fold n-grams, counted as k so far, into sublinear 1 + log k; return the positions of such n-grams."""
+        if not positions.size:
+            return positions
+        bits = int(positions[-1]).bit_length()  # passage, node and position, sorted as one number
+        keys = np.sort((owner[positions] * len(self._rows) + nodes[positions] << bits) | positions)
+        cells = keys >> bits
+        same = np.flatnonzero(cells[1:] == cells[:-1])
+        if not same.size:
+            return same
+        begins = np.flatnonzero(np.diff(same, prepend=-2) > 1)  # where among them the runs of equal ones begin
+        passage, node = np.divmod(cells[same[begins]], len(self._rows))
+        k = np.diff(begins, append=len(same)) + 1.0
         frequency = 1 + np.log(k)
         own = self._rows[node, : 1 + self.n_categories].astype(np.float64) - self._rows[self._parents[node], : 1 + self.n_categories]
         own[:, 0] *= frequency**2 - k
         own[:, 1:] *= (frequency - k)[:, None]
         np.add.at(sums, passage, own)
+        again = np.zeros(len(keys), bool)
+        again[same] = again[same + 1] = True
+        return np.sort(keys[again] & (1 << bits) - 1)
 
     def _decisions(self, scores: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int]) -> NDArray[np.float64]:
         features = context_features(scores, texts, counts, float(self._slope), self.window)
@@ -221,26 +267,30 @@ def context_features(scores: NDArray[np.float64], texts: Sequence[str], counts: 
     A block is 0 where there is no such passage.
     """
     n, k = scores.shape
-    squashed = 1 / (1 + np.exp(-slope * scores))
+    with np.errstate(over="ignore"):  # a score far below the margin: the logistic is 0
+        squashed = 1 / (1 + np.exp(-slope * scores))
     features = np.zeros((n, CONTEXT_BLOCKS, k))
     features[:, 0] = scores
-    start = 0
-    for count in counts:
-        part = squashed[start : start + count]
-        out = features[start : start + count]
-        if count:
-            out[1:, 1], out[:-1, 2] = part[:-1], part[1:]
-            sums = np.concatenate([np.zeros((1, k)), np.cumsum(part, axis=0)])
-            at = np.arange(count)
-            low, high = np.maximum(at - window, 0), np.minimum(at + window + 1, count)
-            others = (high - low - 1)[:, None]
-            out[:, 3] = np.where(others > 0, (sums[high] - sums[low] - part) / np.maximum(others, 1), 0)
-            heading = -1
-            for i in range(count):
-                if heading >= 0:
-                    out[i, 4] = part[heading]
-                if is_heading(texts[start + i]):
-                    heading = i
-            out[:, 5] = sums[-1] / count
-        start += count
+    lengths = np.array([count for count in counts if count], np.intp)
+    if not n:
+        return features.reshape(n, CONTEXT_BLOCKS * k)
+    first = np.repeat(np.cumsum(lengths) - lengths, lengths)  # of each passage, the first of its document
+    last = first + np.repeat(lengths, lengths) - 1
+    at = np.arange(n)
+    neighbours = np.zeros(n)
+    for distance in range(1, window + 1):
+        for there in (at - distance, at + distance):
+            inside = (there >= first) & (there <= last)
+            features[inside, 3] += squashed[there[inside]]
+            neighbours += inside
+    features[:, 3] /= np.maximum(neighbours, 1)[:, None]
+    features[1:, 1] = np.where((at > first)[1:, None], squashed[:-1], 0)
+    features[:-1, 2] = np.where((at < last)[:-1, None], squashed[1:], 0)
+    # The heading above: the last one before this passage, where it is of the same document.
+    headings = np.maximum.accumulate(np.where([is_heading(text) for text in texts], at, -1))
+    above = np.concatenate([[-1], headings[:-1]])
+    inside = above >= first
+    features[inside, 4] = squashed[above[inside]]
+    starts = np.cumsum(lengths) - lengths
+    features[:, 5] = np.repeat(np.add.reduceat(squashed, starts, axis=0) / lengths[:, None], lengths, axis=0)
     return features.reshape(n, CONTEXT_BLOCKS * k)

@@ -97,7 +97,9 @@ def show_figures(figures: dict[str, Any], title: str) -> None:
             f"{row['average_precision']:.3f}", str(row["support"]), f"{row['threshold']:.3f}",
         )  # fmt: skip
     low, high = figures["intervals"]["macro_f1"]
-    table.add_row("macro", "", "", f"{figures['macro_f1']:.3f}", f"{low:.3f}–{high:.3f}", f"{figures['macro_average_precision']:.3f}", str(figures["n"]), "", style="bold")
+    table.add_row(
+        "macro", "", "", f"{figures['macro_f1']:.3f}", f"{low:.3f}–{high:.3f}", f"{figures['macro_average_precision']:.3f}", str(figures["n"]), "", style="bold"
+    )
     Console().print(table)
 
 
@@ -139,7 +141,9 @@ class Steps:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        self._bar = Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True)
+        self._bar = Bar(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True
+        )
         self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> Steps:

@@ -177,7 +177,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self._scorer is None:
             self._scorer = self.model_.scorer()
         _, decisions = self._scorer.passages(texts, counts)
-        return np.asarray(decisions, float).reshape(len(texts), len(self.classes_))
+        return np.frombuffer(decisions, np.float64).reshape(len(texts), len(self.classes_))
 
     def predict_proba(self, X: Sequence[str], documents: Sequence[str] | None = None) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape ``(n_passages, n_categories)``."""
