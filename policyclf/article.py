@@ -6,7 +6,6 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -209,8 +208,7 @@ def _finished(article: Article, data: bytes, source: str, suffix: str) -> Articl
     """Return an article with its origin, and with what its first and last lines say where the document states nothing."""
     if not any(map(str.isalnum, article.text)):
         raise ArticleError("holds no text", place=source)
-    return replace(
-        article,
+    return article._replace(
         source=source,
         title=" ".join((article.title or find_title(unwrap(article.text[:20_000]))).split()),
         date=article.date or find_date(article.text),

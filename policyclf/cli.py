@@ -275,10 +275,9 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     import json
 
-    from policyclf.labels import bundled
-    from policyclf.model import load_model
+    from policyclf.tagger import load
 
-    model = load_model(arguments.model or bundled("models/default"))
+    model = load(arguments.model).model
     scorer = "native" if type(model.scorer()).__name__ == "NativeScorer" else "numpy"
     facts = {
         "policyclf": __version__,

@@ -270,6 +270,5 @@ def _cell(value: Any) -> str:
 
 
 def _with_encoding(article: Article | ArticleError, encoding: str) -> Article | ArticleError:
-    from dataclasses import replace
 
-    return replace(article, encoding=encoding) if isinstance(article, Article) else article
+    return article._replace(encoding=encoding) if isinstance(article, Article) else article

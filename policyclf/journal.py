@@ -11,7 +11,6 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +21,7 @@ _FIELDS = ("source", "sha256", "format", "encoding", "title", "date", "place", "
 _SYNC_SECONDS = 5.0  # a power cut costs so much work at most; syncing every batch would cost more than tagging it
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """An article that could not be tagged: where it is, what is wrong and what to do about it."""
 
     source: str
@@ -80,14 +78,10 @@ def from_record(record: dict[str, Any]) -> TaggedArticle | Failure:
     """Return the result of a record made by :func:`to_record`."""
     if "error" in record:
         error = record["error"]
-        return Failure(
-            record["source"], error["problem"], error["way_out"], error["kind"], record["sha256"], record["model"], record.get("run", "")
-        )
+        return Failure(record["source"], error["problem"], error["way_out"], error["kind"], record["sha256"], record["model"], record.get("run", ""))
     article = Article("", **{name: record[name] for name in _FIELDS})
     passages = tuple(_passage(entry) for entry in record["passages"])
-    return TaggedArticle(
-        article, passages, tuple(record["categories"]), record["model"], record.get("run", ""), record.get("duplicate_of", "")
-    )
+    return TaggedArticle(article, passages, tuple(record["categories"]), record["model"], record.get("run", ""), record.get("duplicate_of", ""))
 
 
 def _passage_record(passage: TaggedPassage) -> dict[str, Any]:
@@ -112,9 +106,7 @@ def _tag_record(tag: Tag) -> dict[str, Any]:
 def _passage(entry: dict[str, Any]) -> TaggedPassage:
     tags = tuple(Tag(tag["category"], tag["probability"], tuple(Evidence(**word) for word in tag.get("evidence", ()))) for tag in entry["tags"])
     paragraph, sentence = entry["unit"].split("-")
-    return TaggedPassage(
-        entry["start"], entry["end"], entry["text"], tags, tuple(entry["probabilities"]), (int(paragraph), int(sentence)), entry["heading"]
-    )
+    return TaggedPassage(entry["start"], entry["end"], entry["text"], tags, tuple(entry["probabilities"]), (int(paragraph), int(sentence)), entry["heading"])
 
 
 class Row(NamedTuple):

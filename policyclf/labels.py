@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from policyclf.errors import LabelError
 from policyclf.records import Category, LabelRecord
+from policyclf.shipped import shipped
 from policyclf.text import fold
 
 if TYPE_CHECKING:
     import datasets
+    import numpy as np
     from numpy.typing import NDArray
 
 NEAR_MISS = "无"  # in a lexicon: officialdom that looks near a category and is none
@@ -27,13 +27,8 @@ _SPLITS = ("train", "validation", "test")
 
 
 def bundled(name: str) -> Path:
-    """Return a folder that ships with the library: ``labels`` or ``models/default``.
-
-    In an installed wheel it lies inside the package, in a checkout beside it.
-    """
-    package = Path(__file__).parent
-    inside = package / "_bundled" / name
-    return inside if inside.exists() else package.parent / name
+    """Return a folder that ships with the library: ``labels`` or ``models/default``."""
+    return Path(shipped(name))
 
 
 def label_files() -> list[Path]:
@@ -159,6 +154,8 @@ def read_lexicon(path: str | Path, categories: Sequence[Category]) -> dict[str, 
 
 def label_matrix(labels: Sequence[Sequence[str]], names: Sequence[str]) -> NDArray[np.int8]:
     """Return the 0/1 matrix of shape ``(n_passages, n_categories)`` of label lists."""
+    import numpy as np
+
     column = {name: k for k, name in enumerate(names)}
     matrix = np.zeros((len(labels), len(names)), np.int8)
     for row, passage in enumerate(labels):
@@ -176,6 +173,8 @@ def document_folds(documents: Sequence[str], n_folds: int, seed: int = 0) -> NDA
     alone; folds are about equal in size for a few dozen documents and more.
     Raises :class:`LabelError` where there are fewer documents than folds.
     """
+    import numpy as np
+
     unique = list(dict.fromkeys(documents))
     if len(unique) < n_folds:
         raise LabelError(f"{len(unique)} documents cannot be split into {n_folds} folds", way_out="label more documents")

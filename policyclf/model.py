@@ -15,8 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import ModelError, UsageError
@@ -24,12 +23,13 @@ from policyclf.records import Category
 from policyclf.scorer import open_scorer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from policyclf.compiler import Linear
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
 class Model:
     """What tagging needs: the categories, a threshold for each, the compiled scorer, and where it all comes from.
 
@@ -37,12 +37,21 @@ class Model:
     it out of fold, or None where none did. ``meta`` is the rest of ``model.json``.
     """
 
-    categories: tuple[Category, ...]
-    thresholds: tuple[float, ...]
-    precision_thresholds: Mapping[str, Sequence[float | None]]
-    compiled: bytes
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    path: str = ""
+    def __init__(
+        self,
+        categories: tuple[Category, ...],
+        thresholds: tuple[float, ...],
+        precision_thresholds: Mapping[str, Sequence[float | None]],
+        compiled: bytes,
+        meta: Mapping[str, Any],
+        path: str = "",
+    ) -> None:
+        self.categories = categories
+        self.thresholds = thresholds
+        self.precision_thresholds = precision_thresholds
+        self.compiled = compiled
+        self.meta = meta
+        self.path = path
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,8 +64,18 @@ class Model:
         return str(self.meta.get("scorer_sha256", ""))[:12]
 
     def scorer(self, path: str = "") -> Any:
-        """Open the scorer; see :func:`policyclf.scorer.open_scorer`."""
+        """Return the scorer, opened once; another one for a ``path`` (see :func:`policyclf.scorer.open_scorer`)."""
+        return self._open(path) if path else self._scorer
+
+    @cached_property
+    def _scorer(self) -> Any:
+        return self._open("")
+
+    def _open(self, path: str) -> Any:
         return open_scorer(self.compiled, f"{self.path}/scorer.bin" if self.path else "model", path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_scorer"}
 
     def thresholds_at(self, precision: float | None) -> tuple[float, ...]:
         """Return the thresholds that reached ``precision`` (0.5 to 0.99) out of fold, or the usual ones for None.
@@ -79,39 +98,41 @@ def load_model(path: str | Path) -> Model:
 
     Raises :class:`ModelError` for a folder that is missing, is no model, is of another format or is damaged.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise ModelError("no such model folder", place=str(path), way_out="name the folder that `policyclf train -o` wrote")
-    file = path / "model.json"
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        raise ModelError("no such model folder", place=path, way_out="name the folder that `policyclf train -o` wrote")
+    file = os.path.join(path, "model.json")
     try:
-        meta = json.loads(file.read_bytes())
-        compiled = (path / "scorer.bin").read_bytes()
+        with open(file, "rb") as stream:
+            meta = json.loads(stream.read())
+        with open(os.path.join(path, "scorer.bin"), "rb") as stream:
+            compiled = stream.read()
     except FileNotFoundError as error:
-        raise ModelError(f"is no model: {Path(error.filename).name} is missing", place=str(path)) from error
+        raise ModelError(f"is no model: {os.path.basename(error.filename)} is missing", place=path) from error
     except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", place=str(path)) from error
+        raise ModelError(f"cannot be read: {error.strerror}", place=path) from error
     except ValueError as error:
-        raise ModelError("is damaged: no valid JSON", place=str(file)) from error
+        raise ModelError("is damaged: no valid JSON", place=file) from error
     if not isinstance(meta, dict) or "format" not in meta:
-        raise ModelError("is no policyclf model", place=str(file))
+        raise ModelError("is no policyclf model", place=file)
     if meta["format"] != FORMAT:
         raise ModelError(
             f"is of format {meta['format']}, this version reads {FORMAT}",
-            place=str(file),
+            place=file,
             way_out="install the version of policyclf that wrote it, or train again",
         )
     try:
         categories = tuple(_category(entry) for entry in meta.pop("categories"))
         thresholds = tuple(float(value) for value in meta.pop("thresholds"))
         table = meta.pop("precision_thresholds")
-        model = Model(categories, thresholds, table, compiled, meta, str(path))
+        model = Model(categories, thresholds, table, compiled, meta, path)
         whole = len(thresholds) == len(categories) > 0 and all(len(row) == len(categories) for row in table.values())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"is damaged: {error}", place=str(file)) from error
+        raise ModelError(f"is damaged: {error}", place=file) from error
     if not whole:
-        raise ModelError("is damaged: its thresholds do not fit its categories", place=str(file))
+        raise ModelError("is damaged: its thresholds do not fit its categories", place=file)
     if model.scorer().n_categories != len(categories):
-        raise ModelError("is damaged: model.json and scorer.bin do not belong together", place=str(path))
+        raise ModelError("is damaged: model.json and scorer.bin do not belong together", place=path)
     return model
 
 
@@ -123,6 +144,7 @@ def _category(entry: Mapping[str, Any]) -> Category:
 def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> None:
     """Write a model folder, file by file and each one whole or not at all. The same model gives the same bytes."""
     import io
+    from pathlib import Path
 
     import numpy as np
 

@@ -1,15 +1,17 @@
-"""What travels through the library: frozen records, each one small.
+"""What travels through the library: named tuples, frozen, each one small.
+
+A change makes a new one: ``article._replace(title="...")``. Named tuples rather than dataclasses, because they are made
+ten times by every passage and importing dataclasses alone costs more than tagging a sentence.
 
 Offsets are code points of ``Article.text``, half open, so that ``article.text[p.start:p.end] == p.text``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
+class Category(NamedTuple):
     """One category of a codebook: its id, its name as it stands in labels, and what it takes in and leaves out."""
 
     id: str
@@ -20,8 +22,7 @@ class Category:
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRecord:
+class LabelRecord(NamedTuple):
     """One labelled passage, as a line of ``labels/*.jsonl`` has it."""
 
     id: str
@@ -30,12 +31,11 @@ class LabelRecord:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Article:
+class Article(NamedTuple):
     """A text to tag and what its document says of itself; unknown fields are empty.
 
-    ``text`` is the decoded original, untouched: offsets point into it. ``sha256`` is of the bytes that were read
-    (of the UTF-8 text where there was no file).
+    ``text`` is the decoded original, untouched: offsets point into it. ``sha256`` is of the bytes that were read,
+    empty where there was no file.
     """
 
     text: str
@@ -49,8 +49,7 @@ class Article:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """A word of the passage (or a part of the context) and how much it moved the decision.
 
     ``start`` and ``end`` are offsets into the article's text; both are -1 for context, which stands elsewhere.
@@ -63,8 +62,7 @@ class Evidence:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A category that the model gives a passage, with its calibrated probability (0 to 1)."""
 
     category: str
@@ -72,8 +70,7 @@ class Tag:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """One sentence, heading or list item of an article: ``article.text[start:end] == text``."""
 
     start: int
@@ -81,8 +78,7 @@ class Passage:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedPassage:
+class TaggedPassage(NamedTuple):
     """A passage, the tags whose probability reached the threshold, and the probability of every category.
 
     ``unit`` is the number of paragraph and sentence, both from 1, as coders count by hand; ``heading`` is the nearest
@@ -98,8 +94,7 @@ class TaggedPassage:
     heading: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedArticle:
+class TaggedArticle(NamedTuple):
     """An article and its passages in reading order, with the categories of the model that tagged it.
 
     ``run`` names the model with all options (see :func:`policyclf.batch.run_id`); ``duplicate_of`` is the source of the
@@ -123,8 +118,7 @@ class TaggedArticle:
         return count
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Why a passage does or does not get a category.
 
     ``decision`` (log odds) is ``intercept`` plus the contributions of ``evidence``, which holds every word of the
@@ -137,4 +131,4 @@ class Explanation:
     probability: float
     threshold: float
     intercept: float
-    evidence: tuple[Evidence, ...] = field(default=())
+    evidence: tuple[Evidence, ...] = ()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import UsageError
 from policyclf.model import Model, load_model
 from policyclf.records import Article, Evidence, Explanation, Tag, TaggedArticle, TaggedPassage
+from policyclf.shipped import shipped
 from policyclf.text import LINE_BREAKS, has_chinese, is_heading, unwrap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from policyclf.evidence import Reader
 
 EVIDENCE_WORDS = 5  # words shown for a tag: a person reads no more
@@ -97,10 +98,9 @@ class Tagger:
             sentence, last = sentence + 1, end
             row = (at + i) * n_categories
             piece = text[start:end]
-            if has_chinese(piece):
-                probabilities = tuple(logistic(decision) for decision in decisions[row : row + n_categories])
-            else:  # the model has learned nothing of other scripts but the odd letter of a name
-                probabilities = (0.0,) * n_categories
+            # Of other scripts the model has learned nothing but the odd letter of a name.
+            known = decisions[row : row + n_categories] if has_chinese(piece) else (-math.inf,) * n_categories
+            probabilities = tuple(logistic(decision) for decision in known)
             tags = tuple(
                 Tag(name, probability)
                 for name, probability, threshold in zip(self.categories, probabilities, self.thresholds, strict=True)
@@ -113,17 +113,16 @@ class Tagger:
     def _with_evidence(self, tagged: TaggedArticle) -> TaggedArticle:
         if not any(passage.tags for passage in tagged.passages):
             return tagged
-        from dataclasses import replace
 
         reader = self._evidence_reader()
         passages = []
         for i, passage in enumerate(tagged.passages):
             if passage.tags:
                 words = reader.words(tagged, i)
-                tags = tuple(replace(tag, evidence=_strongest(words[self.categories.index(tag.category)])) for tag in passage.tags)
-                passage = replace(passage, tags=tags)
+                tags = tuple(tag._replace(evidence=_strongest(words[self.categories.index(tag.category)])) for tag in passage.tags)
+                passage = passage._replace(tags=tags)
             passages.append(passage)
-        return replace(tagged, passages=tuple(passages))
+        return tagged._replace(passages=tuple(passages))
 
     def _evidence_reader(self) -> Reader:
         if self._reader is None:
@@ -138,15 +137,13 @@ def load(path: str | Path | None = None, *, precision: float | None = None) -> T
 
     Raises :class:`policyclf.ModelError` for a folder that is damaged, of another format or no model.
     """
-    from policyclf.labels import bundled
-
-    return Tagger(load_model(path if path is not None else bundled("models/default")), precision=precision)
+    return Tagger(load_model(path if path is not None else shipped("models/default")), precision=precision)
 
 
 def logistic(decision: float) -> float:
     """Return the probability of a decision value (log odds), without overflow."""
     if decision < 0:
-        odds = math.exp(max(decision, -700.0))
+        odds = math.exp(decision)
         return odds / (1 + odds)
     return 1 / (1 + math.exp(-decision))
 
@@ -156,7 +153,7 @@ def _as_article(text: str | Article) -> Article:
         return text
     if not isinstance(text, str):
         raise UsageError(f"a text is a str or an Article, not {type(text).__name__}", way_out="decode bytes first, or use tag_file")
-    return Article(text, sha256=sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    return Article(text)
 
 
 def _strongest(words: Sequence[Evidence]) -> tuple[Evidence, ...]:

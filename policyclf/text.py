@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from policyclf.records import Passage
 
@@ -20,16 +19,15 @@ CLOSERS = "”’」』）)】》〉〕］]"  # a closing mark belongs to the se
 UNFINISHED = "，、,：:"  # a line that ends so goes on: no heading
 HEADING_LENGTH = 30  # longer lines without a final stop are sentences cut short, not headings
 
-_PIECE = re.compile(f"[^{re.escape(TERMINATORS + LINE_BREAKS)}]*(?:[{re.escape(TERMINATORS)}]+[{re.escape(CLOSERS)}]*)?")
-
-_BREAK = re.compile(f"\r\n|[{LINE_BREAKS}]")
-_ITEM = re.compile("第[一二三四五六七八九十百零]+[章节条编]|[一二三四五六七八九十]+、|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+[.．、]|[①-⑳●■◆]|附件")
+_BREAK = f"\r\n|[{LINE_BREAKS}]"
+_ITEM = "第[一二三四五六七八九十百零]+[章节条编]|[一二三四五六七八九十]+、|[（(][一二三四五六七八九十0-9]+[）)]|[0-9]+[.．、]|[①-⑳●■◆]|附件"
 _WRAP_SAMPLE = 50_000  # characters by which a text is judged
 _WRAP_LINES = 6  # fewer lines than this show no width
 _WRAP_LONGEST, _WRAP_NARROWEST = 100, 30  # characters, and columns: longer lines are paragraphs, narrower ones may be lists
 _WRAP_RAGGED = 4  # columns: no line begins with a comma, and a word of letters is not cut
 
-_CHINESE = re.compile("[\u3400-\u9fff]")
+# Expressions are compiled where they are first used: compiling them takes longer than tagging a sentence.
+_PIECE = f"[^{re.escape(TERMINATORS + LINE_BREAKS)}]*(?:[{re.escape(TERMINATORS)}]+[{re.escape(CLOSERS)}]*)?"
 
 
 class _FoldTable(dict[int, int | None]):
@@ -59,6 +57,8 @@ def simplified() -> dict[str, str]:
     Facts taken from the character table of OpenCC (Apache-2.0) by ``experiments/simplified.py``; phrases, in which a
     character may stand for another one, are left alone because they would move offsets.
     """
+    from pathlib import Path
+
     traditional, plain = (Path(__file__).parent / "simplified.txt").read_text(encoding="utf-8").split()
     return dict(zip(traditional, plain, strict=True))
 
@@ -82,7 +82,7 @@ def fold_positions(text: str) -> list[int]:
 
 def has_chinese(text: str) -> bool:
     """Whether a text holds a Chinese character (of the unified ideographs or their extension A)."""
-    return _CHINESE.search(text) is not None
+    return any("\u3400" <= char <= "\u9fff" for char in text)
 
 
 def is_heading(text: str) -> bool:
@@ -118,12 +118,12 @@ def unwrap(text: str) -> str:
         return text
     indent = min(len(line) - len(line.lstrip()) for line in lines)
     pieces, last = [], 0
-    for match in _BREAK.finditer(text):
+    for match in re.finditer(_BREAK, text):
         line = text[last : match.start()]
         following = text[match.end() : match.end() + _WRAP_LONGEST]
         deeper = len(following) - len(following.lstrip()) > indent
         whole = not line.strip() or not following or _width(line) < full or line.rstrip()[-1] in TERMINATORS or deeper
-        item = not whole and line.rstrip()[-1] not in UNFINISHED and _ITEM.match(following.lstrip())
+        item = not whole and line.rstrip()[-1] not in UNFINISHED and re.match(_ITEM, following.lstrip())
         pieces += [line, match.group() if whole or item else " " * len(match.group())]
         last = match.end()
     return "".join(pieces) + text[last:]
@@ -144,7 +144,7 @@ def split(text: str) -> Iterator[Passage]:
     >>> [p.text for p in split("推行“秒批”。\n  ——\n拨付资金；减环节")]
     ['推行“秒批”。', '拨付资金；', '减环节']
     """
-    for match in _PIECE.finditer(text):
+    for match in re.finditer(_PIECE, text):
         piece = match.group()
         inner = piece.strip()
         if inner and any(map(str.isalnum, inner)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ PRECISIONS = [round(0.50 + 0.01 * step, 2) for step in range(50)]
 class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multi-label classifier of Chinese policy passages, a scikit-learn estimator.
 
-    Stage one is a linear SVM with balanced class weights for each category over character n-gram TF-IDF and lexicon
+    Stage one is a linear SVM for each category over character n-gram TF-IDF and lexicon
     coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic
     regression for each category, reads the out-of-fold scores of the passage and of its neighbours, its heading and its
     document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds come from F1 on out-of-fold
@@ -247,7 +246,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         intercepts = np.full(truth.shape[1], -1.0)
         for k in range(truth.shape[1]):
             if truth[:, k].any():  # a fold may have lost a rare category's only document
-                svm = LinearSVC(C=self.C, class_weight="balanced", random_state=self.seed).fit(matrix, truth[:, k], sample_weight=weight)
+                svm = LinearSVC(C=self.C, random_state=self.seed).fit(matrix, truth[:, k], sample_weight=weight)
                 weights[:, k], intercepts[k] = svm.coef_[0], svm.intercept_[0]
         return weights.astype(np.float32).astype(np.float64), intercepts
 
@@ -310,11 +309,14 @@ def save_fit(
 ) -> Model:
     """Write a fitted classifier as a model folder, with its figures, its sources' SHA-256 and its card. Returns the model."""
     by_name = {category.name: category for category in categories}
-    model = replace(
-        classifier.model_,
-        categories=tuple(by_name[category.name] for category in classifier.model_.categories),
-        meta={**classifier.model_.meta, "sources": dict(sources), "metrics": dict(figures)},
-        path=str(path),
+    fitted = classifier.model_
+    model = Model(
+        tuple(by_name[category.name] for category in fitted.categories),
+        fitted.thresholds,
+        fitted.precision_thresholds,
+        fitted.compiled,
+        {**fitted.meta, "sources": dict(sources), "metrics": dict(figures)},
+        str(path),
     )
     save_model(model, classifier.linear_, path, model_card(model))
     return model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from policyclf.dateline import find_date, find_publisher, iso_date
@@ -186,8 +185,7 @@ def read_markdown(data: bytes, encoding: str | None, place: str) -> Article:
     lines = [_plain(line) for line in _without_comments(text).splitlines()]
     article = Article("\n".join(lines), encoding=encoding)
     heading = next((plain for line, plain in zip(text.splitlines(), lines, strict=False) if re.match(r" {0,3}#\s", line)), "")
-    return replace(
-        article,
+    return article._replace(
         title=stated.get("title", "") or heading,
         date=iso_date(stated.get("date", "")),
         publisher=stated.get("source", "") or stated.get("publisher", ""),

@@ -20,7 +20,20 @@ from policyclf.outputs import read_results, write
 from policyclf.records import Article, Evidence, Tag, TaggedArticle, TaggedPassage
 
 NAMES = ("甲", "乙")
-NASTY = ["=cmd|'/c calc'!A1", "+1+1", "-2", "@SUM(A1)", "\tx", "</script><script>alert(1)</script>", "a\u2028b\u2029c", "👍🏽 表情", "\ud800半个", "\x00\x07控制", "'引号", "𠮷野家 & <b>"]
+NASTY = [
+    "=cmd|'/c calc'!A1",
+    "+1+1",
+    "-2",
+    "@SUM(A1)",
+    "\tx",
+    "</script><script>alert(1)</script>",
+    "a\u2028b\u2029c",
+    "👍🏽 表情",
+    "\ud800半个",
+    "\x00\x07控制",
+    "'引号",
+    "𠮷野家 & <b>",
+]
 
 
 def passage(text: str, *tags: str, unit: tuple[int, int] = (1, 1), start: int = 0) -> TaggedPassage:
@@ -33,7 +46,9 @@ def article(source: str, *passages: TaggedPassage, **fields: str) -> TaggedArtic
 
 
 RESULTS = [
-    article("a.txt", passage("减环节。", "甲"), passage("两类都有；", "甲", "乙", unit=(1, 2)), passage("没有。", unit=(2, 1)), date="2024-05-06", place="临岚市"),
+    article(
+        "a.txt", passage("减环节。", "甲"), passage("两类都有；", "甲", "乙", unit=(1, 2)), passage("没有。", unit=(2, 1)), date="2024-05-06", place="临岚市"
+    ),
     Failure("b.pdf", "is scanned", "recognise its characters first"),
     article("empty.txt"),
     article("nasty.txt", *(passage(text, "乙", unit=(i, 1)) for i, text in enumerate(NASTY, 1)), date="2025-01-02", place="=1+1"),
@@ -148,7 +163,11 @@ def test_a_full_disk_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_refusals(tmp_path: Path) -> None:
-    for arguments, problem in (({"path": "x.doc"}, "unknown format"), ({"path": "x.csv", "language": "fr"}, "unknown language"), ({"path": "x.html", "only_tagged": True}, "all passages")):
+    for arguments, problem in (
+        ({"path": "x.doc"}, "unknown format"),
+        ({"path": "x.csv", "language": "fr"}, "unknown language"),
+        ({"path": "x.html", "only_tagged": True}, "all passages"),
+    ):
         with pytest.raises(UsageError, match=problem):
             write(RESULTS, **arguments)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="is a folder"):
