@@ -108,7 +108,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", help="model folder (default: the bundled model)")
-    parser.add_argument("--precision", type=float, metavar="P", help="tag only what reached this precision out of fold, 0.50 to 0.99")
+    parser.add_argument("--precision", type=float, metavar="P", help="tag only what is at least so sure, 0.50 to 0.99")
 
 
 def _tag(arguments: argparse.Namespace) -> int:

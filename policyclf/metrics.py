@@ -157,24 +157,6 @@ def f1_threshold(truth: NDArray[Any], probability: NDArray[np.float64], document
     return float(grid[f1 >= f1[best] - resampled.std()].mean())
 
 
-def precision_threshold(truth: NDArray[Any], probability: NDArray[np.float64], precision: float) -> float | None:
-    """Return the lowest threshold at which the precision of one category is surely reached, or None where it never is.
-
-    Surely: the lower end of its one-sided 95 % interval (Wilson 1927) is no less than ``precision``, because the best of
-    many thresholds on a finite set looks better than it is.
-    """
-    order = np.argsort(-probability, kind="stable")
-    y, p = truth[order], probability[order]
-    n = np.arange(1, len(y) + 1)
-    share = np.cumsum(y) / n
-    z = 1.645
-    lower = (share + z**2 / (2 * n) - z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
-    reached = lower >= precision
-    reached[:-1] &= p[:-1] != p[1:]  # a threshold cannot part equal probabilities
-    good = np.flatnonzero(reached)
-    return float(p[good[-1]]) if good.size else None
-
-
 def risk_coverage(truth: Matrix, probability: Matrix, steps: int = 50) -> list[dict[str, float]]:
     """Return the risk-coverage curve: keep only the surest decisions, and how many of those are wrong.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,22 +33,19 @@ FORMAT = 1
 class Model:
     """What tagging needs: the categories, a threshold for each, the compiled scorer, and where it all comes from.
 
-    ``precision_thresholds`` maps a precision (two decimals, as text) to the lowest threshold of each category that reached
-    it out of fold, or None where none did. ``meta`` is the rest of ``model.json``.
+    ``meta`` is the rest of ``model.json``.
     """
 
     def __init__(
         self,
         categories: tuple[Category, ...],
         thresholds: tuple[float, ...],
-        precision_thresholds: Mapping[str, Sequence[float | None]],
         compiled: bytes,
         meta: Mapping[str, Any],
         path: str = "",
     ) -> None:
         self.categories = categories
         self.thresholds = thresholds
-        self.precision_thresholds = precision_thresholds
         self.compiled = compiled
         self.meta = meta
         self.path = path
@@ -78,19 +75,16 @@ class Model:
         return {key: value for key, value in self.__dict__.items() if key != "_scorer"}
 
     def thresholds_at(self, precision: float | None) -> tuple[float, ...]:
-        """Return the thresholds that reached ``precision`` (0.5 to 0.99) out of fold, or the usual ones for None.
+        """Return the thresholds that tag only what is at least so sure, or the usual ones for None.
 
-        A category that never was so precise gets a threshold above 1: it is not tagged at all.
-        Raises :class:`UsageError` for a precision out of range or a model without the table.
+        Probabilities are calibrated, so of the tags with a probability of 0.95 or more at least 95 % are right, on text
+        like the training set's. A usual threshold that is higher stays. Raises :class:`UsageError` outside 0.5 to 0.99.
         """
         if precision is None:
             return self.thresholds
         if not 0.5 <= precision <= 0.99:
             raise UsageError(f"precision {precision} is out of range", way_out="from 0.50 to 0.99")
-        row = self.precision_thresholds.get(f"{-(-round(precision * 10_000) // 100) / 100:.2f}")
-        if row is None:
-            raise UsageError("this model has no table of precisions", way_out="train it on at least 50 documents")
-        return tuple(1.1 if value is None else max(value, usual) for value, usual in zip(row, self.thresholds, strict=True))
+        return tuple(max(precision, threshold) for threshold in self.thresholds)
 
 
 def load_model(path: str | Path) -> Model:
@@ -124,12 +118,10 @@ def load_model(path: str | Path) -> Model:
     try:
         categories = tuple(_category(entry) for entry in meta.pop("categories"))
         thresholds = tuple(float(value) for value in meta.pop("thresholds"))
-        table = meta.pop("precision_thresholds")
-        model = Model(categories, thresholds, table, compiled, meta, path)
-        whole = len(thresholds) == len(categories) > 0 and all(len(row) == len(categories) for row in table.values())
+        model = Model(categories, thresholds, compiled, meta, path)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"is damaged: {error}", place=file) from error
-    if not whole:
+    if not len(thresholds) == len(categories) > 0:
         raise ModelError("is damaged: its thresholds do not fit its categories", place=file)
     if model.scorer().n_categories != len(categories):
         raise ModelError("is damaged: model.json and scorer.bin do not belong together", place=path)
@@ -156,7 +148,6 @@ def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> Non
             {"id": c.id, "name": c.name, "english": c.english, "definition": c.definition, "include": c.include, "exclude": c.exclude} for c in model.categories
         ],
         "thresholds": model.thresholds,
-        "precision_thresholds": model.precision_thresholds,
         **model.meta,
     }
     arrays = io.BytesIO()

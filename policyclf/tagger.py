@@ -23,7 +23,7 @@ EVIDENCE_WORDS = 5  # words shown for a tag: a person reads no more
 class Tagger:
     """Tags text with a model. Safe to share between threads; pickles, so that worker processes can have it.
 
-    ``precision`` (0.5 to 0.99) tags only what reached that precision out of fold; see :meth:`Model.thresholds_at`.
+    ``precision`` (0.5 to 0.99) tags only what is at least so sure; see :meth:`Model.thresholds_at`.
     """
 
     def __init__(self, model: Model, *, precision: float | None = None) -> None:

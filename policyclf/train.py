@@ -20,7 +20,7 @@ from policyclf.errors import LabelError
 from policyclf.fallback import context_features
 from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
 from policyclf.labels import NEAR_MISS, bundled, document_folds, label_matrix, read_categories, read_lexicon
-from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold, precision_threshold
+from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold
 from policyclf.model import Model, save_model
 from policyclf.records import Category, LabelRecord
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 TERM_WEIGHT = 0.1  # a lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage is enough
-PRECISIONS = [round(0.50 + 0.01 * step, 2) for step in range(50)]
 
 
 class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -268,11 +267,6 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         compiled = compile_scorer(self.linear_)
         thresholds = tuple(round(f1_threshold(truth[:, k], probability[:, k], groups, seed=self.seed), 2) for k in range(len(names)))
-        table: dict[str, list[float | None]] = {}
-        if len(set(groups)) >= 50:  # fewer documents tell nothing of a precision of 0.99
-            for precision in PRECISIONS:
-                found = [precision_threshold(truth[:, k], probability[:, k], precision) for k in range(len(names))]
-                table[f"{precision:.2f}"] = [None if value is None else round(value, 4) for value in found]
         meta = {
             "options": {
                 "ngram_range": list(self.ngram_range),
@@ -293,7 +287,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "scorer_sha256": hashlib.sha256(compiled).hexdigest(),
             "libraries": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
         }
-        return Model(tuple(categories), thresholds, table, compiled, meta)
+        return Model(tuple(categories), thresholds, compiled, meta)
 
 
 def evaluate_fit(classifier: PolicyClassifier, records: Sequence[LabelRecord], *, n_resamples: int = N_RESAMPLES) -> dict[str, Any]:
@@ -313,7 +307,6 @@ def save_fit(
     model = Model(
         tuple(by_name[category.name] for category in fitted.categories),
         fitted.thresholds,
-        fitted.precision_thresholds,
         fitted.compiled,
         {**fitted.meta, "sources": dict(sources), "metrics": dict(figures)},
         str(path),

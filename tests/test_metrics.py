@@ -93,25 +93,6 @@ def test_f1_threshold_is_the_middle_of_the_best() -> None:
     assert metrics.f1_threshold(truth, probability, documents) == pytest.approx(0.45, abs=0.03)
 
 
-def test_precision_threshold_needs_enough_evidence() -> None:
-    probability = np.linspace(0.99, 0.01, 1000)
-    truth = np.concatenate([np.ones(300, int), np.zeros(700, int)])
-    strict = metrics.precision_threshold(truth, probability, 0.95)
-    loose = metrics.precision_threshold(truth, probability, 0.8)
-    assert strict is not None
-    assert loose is not None
-    assert loose < strict < probability[290]
-    assert truth[probability >= strict].mean() > 0.95
-    assert metrics.precision_threshold(truth[:20], probability[:20], 0.95) is None  # twenty right ones prove no 0.95
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=1, max_size=80), st.sampled_from([0.5, 0.8, 0.9]))
-def test_precision_threshold_reaches_its_precision(rows: list[tuple[int, int]], precision: float) -> None:
-    truth, probability = np.array([y for y, _ in rows]), np.array([p / 10 for _, p in rows])
-    threshold = metrics.precision_threshold(truth, probability, precision)
-    assert threshold is None or truth[probability >= threshold].mean() >= precision
-
-
 def test_risk_coverage_ends_at_all_decisions() -> None:
     curve = metrics.risk_coverage(np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.1], [0.6, 0.8]]))
     assert curve[-1] == {"coverage": 1.0, "risk": 0.25}

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 
-from policyclf.errors import LabelError, ModelError, UsageError
+from policyclf.errors import LabelError, ModelError
 from policyclf.labels import label_matrix, read_categories, sha256_of
 from policyclf.model import load_model
 from policyclf.records import LabelRecord
@@ -79,9 +79,7 @@ def test_ones_own_categories_without_lexicon() -> None:
     classifier = PolicyClassifier(min_df=1, folds=3).fit(texts, labels)
     assert list(classifier.classes_) == ["交通", "生态"]
     assert classifier.predict(["庚地修路架桥。", "庚地植树造林。"]) == [("交通",), ("生态",)]
-    assert classifier.model_.precision_thresholds == {}
-    with pytest.raises(UsageError, match="no table of precisions"):
-        Tagger(classifier.model_, precision=0.9)
+    assert Tagger(classifier.model_, precision=0.99).thresholds == (0.99, 0.99)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +117,6 @@ def test_save_load_is_identity(small: PolicyClassifier, folder: Path) -> None:
     loaded = load_model(folder)
     assert loaded.compiled == small.model_.compiled
     assert loaded.thresholds == small.model_.thresholds
-    assert loaded.precision_thresholds == small.model_.precision_thresholds
     assert loaded.categories == read_categories()
     assert "Model card" in (folder / "README.md").read_text(encoding="utf-8")
 
