@@ -39,7 +39,7 @@ from policyclf.records import LabelRecord
 from policyclf.text import fold
 from policyclf.train import TERM_WEIGHT, PolicyClassifier
 
-SHIPPED = PolicyClassifier().get_params()
+SHIPPED = PolicyClassifier(min_df=train.MIN_DF).get_params()
 BLOCKS = ("own", "previous", "next", "window", "heading", "document")
 CHARS = (("char", *SHIPPED["ngram_range"]),)
 TERM_SCALE = 0.5  # of a term's own column beside its category's coverage: the penalty on what it may deviate is 4 times as high
@@ -150,7 +150,8 @@ class Variant:
     term_weight: float = TERM_WEIGHT
     learner: str = "svm"
     C: float = SHIPPED["C"]
-    balanced: bool = True
+    balanced: bool = False
+    min_df: int = SHIPPED["min_df"]
     pooling: str = ""
     blocks: tuple[str, ...] = BLOCKS
     rules: tuple[str, ...] = ("one standard error",)
@@ -167,6 +168,7 @@ def variants() -> Iterator[Variant]:
     yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
     yield Variant("n-grams", "characters and jieba words", grams=(*CHARS, words))
     yield Variant("n-grams", "no n-grams, lexicon alone", grams=())
+    yield from (Variant("n-grams", f"in {n} passages or more", min_df=n) for n in (1, 2, 8) if n != SHIPPED["min_df"])
     yield Variant("weighting", "plain term frequency", sublinear=False)
     yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
     yield Variant("lexicon", "none", lexicon="none", term_weight=0)
@@ -180,9 +182,9 @@ def variants() -> Iterator[Variant]:
     yield Variant("lexicon", "each term a feature of its own, shrunk to its category's", lexicon="terms")
     yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
     yield from (Variant("learner", f"linear SVM, C {C}", C=C) for C in (0.03, 0.1, 0.3, 1.0, 3.0) if SHIPPED["C"] != C)
-    yield Variant("learner", "linear SVM, no class weights", balanced=False)
+    yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
     yield Variant("learner", "logistic regression, C 10", learner="logistic", C=10.0)
-    yield Variant("learner", "logistic regression, C 10, no class weights", learner="logistic", C=10.0, balanced=False)
+    yield Variant("learner", "logistic regression, C 10, balanced class weights", learner="logistic", C=10.0, balanced=True)
     yield Variant("learner", "SVM on n-grams weighted by naive Bayes", learner="nb-svm")
     yield Variant("learner", "complement naive Bayes", learner="nb")
     yield Variant("clauses", "highest score of a clause instead of the passage's", pooling="max")
@@ -243,13 +245,13 @@ class Bench:
             return self.texts(part) if kind == "char" else self.words(part)
 
         def fit(kind: str, low: int, high: int) -> Any:
-            vector = vectorizer((low, high), SHIPPED["min_df"]).set_params(sublinear_tf=variant.sublinear)
+            vector = vectorizer((low, high), variant.min_df).set_params(sublinear_tf=variant.sublinear)
             if kind == "word":
                 vector.set_params(analyzer="word", tokenizer=list, preprocessor=list, token_pattern=None)
             return vector.fit([*inputs(kind, "authored"), *inputs(kind, taught)])
 
         def transform(gram: tuple[str, int, int]) -> Any:
-            key = (gram, variant.sublinear, taught)
+            key = (gram, variant.sublinear, variant.min_df, taught)
             return self.once((*key, part), lambda: self.once(key, lambda: fit(*gram)).transform(inputs(gram[0], part)))
 
         if not variant.grams:
@@ -477,7 +479,9 @@ def learn(bench: Bench, share: float, seed: int) -> dict[str, Any]:
     some, rest = authored.take(np.flatnonzero(inside)), authored.take(np.flatnonzero(~inside))
     if some.truth.sum(0).min() < 2:
         return {}
-    classifier = PolicyClassifier(categories=bench.names, lexicon=bench.lexicon_file, seed=seed).fit(some.texts, some.truth, some.documents)
+    classifier = PolicyClassifier(categories=bench.names, lexicon=bench.lexicon_file, min_df=train.MIN_DF, seed=seed).fit(
+        some.texts, some.truth, some.documents
+    )
     classifier._matrix_labels = True
     probability = {"authored": np.zeros(authored.truth.shape)}
     probability["authored"][inside] = classifier.oof_probability_

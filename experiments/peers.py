@@ -424,7 +424,7 @@ def measure_own(bench: Bench, files: Sequence[str]) -> tuple[list[dict[str, Any]
     authored = bench.parts["authored"]
     rows, reference = [], {}
     for name, context in ((f"{OWN}, retrained", True), (f"{OWN}, retrained, each passage alone", False)):
-        classifier = PolicyClassifier(categories=bench.names, lexicon=bench.lexicon_file, context=context)
+        classifier = PolicyClassifier(categories=bench.names, lexicon=bench.lexicon_file, min_df=train.MIN_DF, context=context)
         classifier.fit(authored.texts, authored.truth, authored.documents)
         chosen = np.array(classifier.model_.thresholds)
         row: dict[str, Any] = {"name": name, "own": True}

@@ -57,7 +57,7 @@ _NAMES = {
 
 _ABOUT = {
     "zh": (
-        ("段落", "每段一行，按阅读顺序排列。单元编号为“文件-段-句”，与手工编码一致；各类别列为该类别的校准概率，达到阈值（即被标注）者加粗。证据词在原文中加粗着色。"),
+        ("段落", "每段一行，按阅读顺序排列。单元编号为“文件-段-句”，与手工编码一致；各类别列为校准概率，达到阈值（即被标注）者加粗。证据词在原文中加粗着色。"),
         ("文章", "每篇一行：各类别的段数与占全部段落的比例，以及段数最多的主导类别（并列时全部列出）。"),
         ("举措", "按类别分组；一段有几个类别就出现几次。"),
         ("透视", "每篇文章、每个类别一行，可直接插入数据透视表；占比 = 段数 ÷ 段落数。"),
@@ -147,7 +147,8 @@ def _sheets(book: _Book) -> list[_Sheet]:
             column("heading", 18), *origin,
         ],
         "pivot": [
-            column("number", 6, "number"), *dated, column("category", 13), column("count", 8, "number"), column("passages", 8, "number"), column("share", 9, "bar"),
+            column("number", 6, "number"), *dated, column("category", 13),
+            column("count", 8, "number"), column("passages", 8, "number"), column("share", 9, "bar"),
         ],
         "failures": [column("number", 6, "number"), column("source", 44), column("error", 60), column("way_out", 50), column("kind", 18)],
     }  # fmt: skip

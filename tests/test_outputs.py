@@ -170,8 +170,8 @@ def test_refusals(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=problem):
             write(RESULTS, **arguments)  # type: ignore[arg-type]
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
-        (tmp_path / "folder.csv").mkdir()
         write(RESULTS, tmp_path / "folder.csv")
     with pytest.raises(OutputError, match="make the folder first"):
         write(RESULTS, tmp_path / "none" / "out.csv")
