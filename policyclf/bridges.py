@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from policyclf.errors import LabelError, OutputError, UsageError
-from policyclf.labels import read_labels
+from policyclf.labels import read_labels, read_objects, read_text
+from policyclf.outputs import write_whole
 from policyclf.records import Category, LabelRecord
 from policyclf.review import NONE, yes_or_no
 
@@ -65,13 +66,13 @@ def export_labels(records: Iterable[LabelRecord], path: str | Path, format: str,
     if format == "datasets":
         _write_folder(to_dataset(records, categories), path)
     elif format == "table":
-        _write(path, _table_bytes(records, names, path))
+        write_whole(path, _table_bytes(records, names, path))
     else:
         writers: dict[str, Callable[[list[LabelRecord], list[str]], str]] = {
             "policyclf": _policyclf, "doccano": _doccano, "labelstudio": _labelstudio, "prodigy": _prodigy, "fasttext": _fasttext,
         }  # fmt: skip
         try:
-            _write(path, writers[format](records, names).encode())
+            write_whole(path, writers[format](records, names).encode())
         except UnicodeEncodeError as error:
             raise LabelError(f"a lone surrogate cannot be written as {format}", place=str(path)) from error
 
@@ -229,7 +230,7 @@ def _table_bytes(records: list[LabelRecord], names: list[str], path: Path) -> by
 
 
 def _from_doccano(path: Path, names: list[str]) -> Iterator[_Entry]:
-    for entry, place in _objects(path):
+    for entry, place in read_objects(path):
         labels = entry.get("label", entry.get("labels"))
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise LabelError("'label' is no list of strings", place=place, way_out="export a project for text classification as JSONL")
@@ -239,7 +240,7 @@ def _from_doccano(path: Path, names: list[str]) -> Iterator[_Entry]:
 
 def _from_labelstudio(path: Path, names: list[str]) -> Iterator[_Entry]:
     try:
-        tasks = json.loads(_read(path))
+        tasks = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise LabelError(f"no valid JSON: {error.msg}", place=f"{path}:{error.lineno}") from error
     if not isinstance(tasks, list):
@@ -271,7 +272,7 @@ def _choices(annotation: dict[str, Any], place: str) -> tuple[str, ...]:
 
 
 def _from_prodigy(path: Path, names: list[str]) -> Iterator[_Entry]:
-    for entry, place in _objects(path):
+    for entry, place in read_objects(path):
         accept, meta = entry.get("accept"), entry.get("meta") or {}
         if entry.get("answer") != "accept":
             raise LabelError(f"was answered {entry.get('answer')!r}", place=place, way_out="export accepted answers only: prodigy db-out --answer accept")
@@ -283,7 +284,7 @@ def _from_prodigy(path: Path, names: list[str]) -> Iterator[_Entry]:
 def _from_fasttext(path: Path, names: list[str]) -> Iterator[_Entry]:
     """Texts and labels. Characters or words are put together again, with a space between two words in Latin letters."""
     known = {mark: name for name, mark in _marks(names).items()}
-    for number, line in enumerate(_read(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         words = line.split()
         if not words:
             continue
@@ -409,20 +410,6 @@ def _check(labels: tuple[str, ...], names: Sequence[str], place: str) -> tuple[s
     return labels
 
 
-def _objects(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    for number, line in enumerate(_read(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise LabelError(f"no valid JSON: {error.msg} at column {error.colno}", place=place) from error
-        if not isinstance(entry, dict):
-            raise LabelError("no JSON object", place=place)
-        yield entry, place
-
-
 def _string(entry: dict[str, Any], key: str, place: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str):
@@ -448,29 +435,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LabelError(f"cannot be read: {error.strerror}", place=str(path)) from error
-
-
-def _read(path: Path) -> str:
-    data = _bytes(path)
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise LabelError("is not UTF-8", place=f"{path}:{line}", way_out="save the file as UTF-8") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", place=str(path), way_out="make room, or write to another place") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_folder(dataset: datasets.Dataset, path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ def read_categories(path: str | Path | None = None) -> tuple[Category, ...]:
     """
     path = Path(path) if path else bundled("labels") / "categories.json"
     try:
-        entries = json.loads(_read_text(path))
+        entries = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise LabelError(f"no valid JSON: {error.msg}", place=f"{path}:{error.lineno}") from error
     if not isinstance(entries, list) or not entries:
@@ -83,11 +83,8 @@ def read_labels(paths: Iterable[str | Path], categories: Sequence[Category]) -> 
     place_of_id: dict[str, str] = {}
     closed: set[str] = set()
     for path in paths:
-        for number, line in enumerate(_read_text(Path(path)).split("\n"), 1):
-            if not line.strip():
-                continue
-            place = f"{path}:{number}"
-            record = _parse(line, place)
+        for entry, place in read_objects(path):
+            record = _parse(entry, place)
             for name in record.labels:
                 if name not in names:
                     known = "、".join(sorted(names))
@@ -105,13 +102,22 @@ def read_labels(paths: Iterable[str | Path], categories: Sequence[Category]) -> 
     return records
 
 
-def _parse(line: str, place: str) -> LabelRecord:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise LabelError(f"no valid JSON: {error.msg} at column {error.colno}", place=place) from error
-    if not isinstance(entry, dict):
-        raise LabelError("no JSON object", place=place)
+def read_objects(path: str | Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the objects of a JSON Lines file, each with its place; raises :class:`LabelError` for a line that is none."""
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise LabelError(f"no valid JSON: {error.msg} at column {error.colno}", place=place) from error
+        if not isinstance(entry, dict):
+            raise LabelError("no JSON object", place=place)
+        yield entry, place
+
+
+def _parse(entry: Mapping[str, Any], place: str) -> LabelRecord:
     values: dict[str, Any] = {}
     for key in ("id", "document", "text"):
         value = entry.get(key)
@@ -134,7 +140,7 @@ def read_lexicon(path: str | Path, categories: Sequence[Category]) -> dict[str, 
     """
     names = {c.name for c in categories} | {NEAR_MISS}
     terms: dict[str, str] = {}
-    for number, line in enumerate(_read_text(Path(path)).split("\n"), 1):
+    for number, line in enumerate(read_text(Path(path)).split("\n"), 1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
@@ -230,9 +236,10 @@ def sha256_of(paths: Iterable[str | Path]) -> dict[str, str]:
     return {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: str | Path) -> str:
+    """Return a UTF-8 file, with or without BOM, line ends as LF; raises :class:`LabelError` with the place of what is not."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise LabelError(f"cannot be read: {error.strerror}", place=str(path)) from error
     except UnicodeDecodeError as error:

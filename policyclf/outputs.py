@@ -97,6 +97,11 @@ def read_results(path: str | Path) -> Iterator[Result]:
         raise OutputError(f"cannot be read: {error.strerror}", place=str(path), way_out="name a JSONL file made by `policyclf tag`") from error
 
 
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises :class:`OutputError`."""
+    _replace(Path(path), lambda _, file: file.write(content), ())
+
+
 class _SourceError(Exception):
     """Carries an error of ``results`` past the handlers of write errors."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import LabelError, OutputError, UsageError
 from policyclf.journal import Failure
+from policyclf.outputs import write_whole
 from policyclf.records import LabelRecord, TaggedArticle
 from policyclf.selection import CELL, RANDOM, Candidate, candidates, passage_hash, pick
 
@@ -71,18 +71,7 @@ def write_review(results: Iterable[TaggedArticle | Failure], path: str | Path, *
     picked = pick(candidates(articles, tagger), n, seed)
     if not picked:
         raise OutputError("there is no passage to review", place=str(path))
-    draft = path.with_name(f".{path.name}.part")
-    content = _sheet(articles, picked, tagger)
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", place=str(path), way_out="make room, or write to another place") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, _sheet(articles, picked, tagger))
     return len(picked)
 
 

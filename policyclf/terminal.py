@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
 from policyclf.journal import Failure
 from policyclf.records import Explanation, TaggedArticle, TaggedPassage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Okabe and Ito's palette, told apart by colour-blind eyes; categories beyond it begin again
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
@@ -115,43 +118,38 @@ def show_agreement(report: dict[str, Any]) -> None:
     Console().print(table)
 
 
-class Progress:
-    """A bar on stderr: files done, passages, rate, time left. Draws nothing where stderr is no terminal."""
+class _Live:
+    """Something that moves on stderr; draws nothing where stderr is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: ProgressColumn) -> None:
         console = Console(stderr=True)
-        columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._bar = Bar(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
+
+
+class Progress(_Live):
+    """A bar: files done, passages, rate, time left."""
+
+    def __init__(self) -> None:
+        super().__init__(SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
 
     def update(self, done: int, total: int, passages: int, rate: float) -> None:
         """Show ``done`` of ``total`` files, how many passages they held, and files a second."""
         self._bar.update(self._task, completed=done, total=total, description=f"{passages:,} passages, {rate:,.0f} files/s")
 
 
-class Steps:
-    """One line on stderr that says what is being done. Draws nothing where stderr is no terminal."""
+class Steps(_Live):
+    """One line that says what is being done."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._bar = Bar(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True
-        )
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Steps:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
+        super().__init__(SpinnerColumn(), TextColumn("{task.description}"))
 
     def say(self, line: str) -> None:
         """Show another step."""
