@@ -34,6 +34,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parent)}
 KILLS = 10
 
 
+def _hear_interrupts() -> None:
+    """Undo what a shell does to the children of a command in the background: it makes them deaf to ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def tag(*arguments: str | Path, humbly: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
@@ -42,7 +47,7 @@ def tag(*arguments: str | Path, humbly: bool = False) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_give_up_rights if humbly else None,  # noqa: PLW1509 -- there are no threads here
+        preexec_fn=_give_up_rights if humbly else _hear_interrupts,  # noqa: PLW1509 -- there are no threads here
     )
 
 

@@ -15,7 +15,7 @@ from policyclf.journal import Failure, from_line, to_line
 from policyclf.labels import read_categories
 from policyclf.records import Article, LabelRecord, TaggedArticle
 from policyclf.tagger import Tagger, load, logistic
-from policyclf.text import has_chinese
+from policyclf.text import fold, has_chinese
 
 SENTENCE = "崂山区推出“首错免罚”清单，拨付产业扶持资金22.6亿元。"
 ARTICLE = f"一、优化服务\n{SENTENCE}\n推行并联审批；引进博士34名。\n\n——\n会议强调要抓好落实。"
@@ -195,3 +195,13 @@ def test_evaluation_uses_context(tagger: Tagger) -> None:
 
 def test_logistic_does_not_overflow() -> None:
     assert (logistic(-1e9), logistic(0), logistic(1e9)) == (pytest.approx(0), 0.5, 1.0)
+
+
+def test_every_format_and_encoding_gives_the_same_tags(tagger: Tagger) -> None:
+    found: dict[tuple[tuple[str, tuple[str, ...]], ...], list[str]] = {}
+    for path in sorted((Path(__file__).parent / "articles").glob("report*")):
+        tagged = tagger.tag_file(path)
+        key = tuple((fold(p.text), tuple(tag.category for tag in p.tags)) for p in tagged.passages)
+        found.setdefault(key, []).append(path.name)
+    assert len(found) == 1, list(found.values())
+    assert len(next(iter(found.values()))) >= 18
