@@ -4,6 +4,7 @@
  * nothing below needs to look twice. A model never changes after that and each call has memory of its own: calls may run
  * in several threads at once, and the GIL is held only while texts are taken over and results handed back.
  */
+#define _DEFAULT_SOURCE /* madvise */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -12,9 +13,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 /* The format of the file, as in scorer.py and compiler.py. */
-enum { PAGE = 256, N_PAGES = 0x110000 / PAGE, DROPPED = 0xFFFF, CODE_BASE = 256, CONTEXT_BLOCKS = 6, MAX_LONGEST = 8, MAX_DEPTH = 64 };
+enum { PAGE = 256, N_PAGES = 0x110000 / PAGE, DROPPED = 0xFFFF, CODE_BASE = 256, CONTEXT_BLOCKS = 7, N_MARKS = 6, TIERS = 2, MAX_LONGEST = 8, MAX_DEPTH = 64 };
 enum { SPACE = 1 << 16, TERMINATOR = 1 << 17, CLOSER = 1 << 18, LINE_BREAK = 1 << 19, WORD = 1 << 20, COMMA = 1 << 21 };
 enum { PAGES, POINTS, BASES, EDGES, ROWS, NUMBERS, N_SECTIONS };
 
@@ -25,8 +29,9 @@ typedef uint64_t Edge; /* 0 where there is none */
 
 #define LARGEST 1e30f       /* no number of a model is larger: sums and products of sane ones never overflow */
 enum { CHAIN_LENGTH = 256 }; /* longer passages count n-grams by node: walking chains of repeats is quadratic */
-enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = CHAIN_LENGTH * MAX_LONGEST };
+enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = 2 * CHAIN_LENGTH * MAX_LONGEST };
 enum { PART_LENGTH = 1 << 17, PART_TEXTS = 4096 }; /* code points and texts taken over before the GIL is released */
+enum { HUGE_PAGE = 1 << 21 };
 enum { AHEAD = 16 }; /* positions between asking for an edge and looking at it */
 
 #if defined(__GNUC__)
@@ -59,6 +64,7 @@ typedef struct {
 /* What a repeated n-gram adds to the sums. */
 typedef struct {
     uint32_t node, parent;
+    size_t part;
     double norm, dot;
 } Correction;
 
@@ -73,18 +79,25 @@ typedef struct {
     uint32_t *bases, *live, *spare; /* of the walk: bases of the nodes reached, positions still under way, nodes of terms */
     uint32_t *hits;                 /* the deepest nodes that end or follow a term */
     uint32_t *last, now;            /* where a character was seen last, counted from the first passage of the call */
+    uint32_t previous[CHAIN_LENGTH], seen_before[CHAIN_LENGTH + 1]; /* of each character of a passage: where, and how many times */
+    uint32_t repeated[CHAIN_LENGTH], within[CHAIN_LENGTH];          /* characters that were in the passage, in the clause before */
+    size_t n_repeated, n_within;
     uint32_t *counts;               /* of each node within a long passage; all zero between passages */
     size_t n_corrections;
     Correction *corrections;
-    double *sums;                   /* width: squared norm, then a dot product for each category */
-    double *covered;                /* characters covered by the terms of each coverage column */
+    uint32_t *ends;                 /* of the clauses of a passage, counted from its start */
+    size_t parts_capacity;
+    double *sums;                   /* of each part, the passage and then its clauses, width: squared norm, then a dot product for each category */
+    double *codes;                  /* of each part, the sum of the codes of its terms: above 0 where there is one */
+    double *covered;                /* characters of a passage, then of a clause, covered by the terms of each coverage column */
+    double *clause, *best;          /* scores of a clause, and of the strongest so far */
 } Work;
 
 /* What one call returns. */
 typedef struct {
     size_t n, capacity;
     int64_t *spans;
-    double *scores, *decisions;
+    double *scores, *strongest, *decisions; /* strongest: the scores of the strongest clauses */
     unsigned char *headings;
 } Result;
 
@@ -95,9 +108,9 @@ static const char *check_header(const Header *h, size_t size)
     uint64_t k = h->n_categories, sizes[N_SECTIONS];
     int i;
 
-    if (memcmp(h->magic, "PCLFSC01", 8))
+    if (memcmp(h->magic, "PCLFSC02", 8))
         return "no compiled model of this format";
-    if (k < 1 || k > 255 || h->width < k + 2 || h->width >= k + 10 || h->width % 8)
+    if (k < 1 || k > CODE_BASE / TIERS - 1 || h->width < k + 2 || h->width >= k + 10 || h->width % 8)
         return "its header makes no sense";
     if (h->n_first < 1 || h->n_first > DROPPED || h->n_nodes < h->n_first || h->n_nodes >= 1 << 24 || h->n_slots < h->n_first ||
         h->n_slots >= 1 << 24)
@@ -110,7 +123,7 @@ static const char *check_header(const Header *h, size_t size)
     sizes[BASES] = UINT64_C(4) * h->n_first;
     sizes[EDGES] = UINT64_C(8) * h->n_slots;
     sizes[ROWS] = UINT64_C(4) * h->n_nodes * h->width;
-    sizes[NUMBERS] = 8 * (2 + (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k);
+    sizes[NUMBERS] = 8 * (2 + TIERS * (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k);
     for (i = 0; i < N_SECTIONS; i++)
         if (h->offsets[i] < (i ? h->offsets[i - 1] : sizeof(Header)) || h->offsets[i] % 64 || h->offsets[i + 1] > size ||
             h->offsets[i + 1] < h->offsets[i] || h->offsets[i + 1] - h->offsets[i] < sizes[i])
@@ -125,7 +138,7 @@ static const char *check_sections(Scorer *s)
     const unsigned char *base = s->memory;
     const double *numbers = (const double *)(base + h->offsets[NUMBERS]);
     size_t k = h->n_categories, i, n = (size_t)(h->offsets[POINTS + 1] - h->offsets[POINTS]) / 4;
-    size_t n_numbers = 2 + (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k;
+    size_t n_numbers = 2 + TIERS * (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k;
     uint32_t last_base = h->n_slots - h->n_first; /* a base + any character is a slot */
     int bad = 0;
 
@@ -148,7 +161,7 @@ static const char *check_sections(Scorer *s)
         bad |= s->bases[i] > last_base;
     for (i = 0; i < h->n_slots; i++) {
         Edge edge = s->edges[i];
-        bad |= (edge != 0) & ((CHARACTER(edge) - 1 >= h->n_first - 1) | (CHILD(edge) < h->n_first) | (CHILD(edge) >= h->n_nodes) | (BASE(edge) > last_base));
+        bad |= (edge != 0) & ((CHARACTER(edge) - 1 >= h->n_first - 1) | (CHILD(edge) == 0) | (CHILD(edge) >= h->n_nodes) | (BASE(edge) > last_base));
     }
     if (bad)
         return "an edge leads nowhere";
@@ -160,7 +173,7 @@ static const char *check_sections(Scorer *s)
         return "a weight is no number";
     for (i = 0; i < h->n_nodes; i++) {
         float code = s->rows[i * h->width + 1 + k];
-        bad |= code < 0 || code >= CODE_BASE * CODE_BASE || (uint32_t)code % CODE_BASE > k;
+        bad |= code < 0 || code >= CODE_BASE * CODE_BASE || (uint32_t)code % CODE_BASE >= TIERS * (k + 1);
     }
     return bad ? "a term belongs to no category" : NULL;
 }
@@ -174,7 +187,7 @@ static void *array(size_t n, size_t size)
 static int prepare(Scorer *s)
 {
     const double *numbers = (const double *)((const unsigned char *)s->memory + s->header.offsets[NUMBERS]) + 2;
-    size_t k = s->header.n_categories, n_rows = (k + 1) + 1 + CONTEXT_BLOCKS * k + 1, i;
+    size_t k = s->header.n_categories, n_rows = TIERS * (k + 1) + 1 + CONTEXT_BLOCKS * k + 1, i;
 
     s->stride = (k + 7) / 8 * 8;
     s->weights = array(n_rows * s->stride, sizeof *s->weights);
@@ -183,7 +196,7 @@ static int prepare(Scorer *s)
     for (i = 0; i < n_rows; i++)
         memcpy(s->weights + i * s->stride, numbers + i * k, k * sizeof *numbers);
     s->coverage = s->weights;
-    s->intercepts = s->coverage + (k + 1) * s->stride;
+    s->intercepts = s->coverage + TIERS * (k + 1) * s->stride;
     s->context = s->intercepts + s->stride;
     s->context_intercepts = s->context + CONTEXT_BLOCKS * k * s->stride;
     for (i = 1; i <= CHAIN_LENGTH; i++) {
@@ -215,14 +228,18 @@ static PyObject *scorer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         problem = check_header(&s->header, (size_t)size);
     }
     if (!problem) {
-        /* Rows must not straddle cache lines; the bytes of a bytes object begin anywhere. */
-        unsigned char *memory = malloc((size_t)size + 64);
+        /* Rows must not straddle cache lines; the bytes of a bytes object begin anywhere. And as one looks up edges and rows all
+           over the file, every small page of it costs a search in the page tables: ask for huge ones. */
+        unsigned char *memory = malloc((size_t)size + HUGE_PAGE);
         if (!memory) {
             Py_DECREF(s);
             return PyErr_NoMemory();
         }
         s->allocation = memory;
-        s->memory = memory + (64 - (uintptr_t)memory % 64);
+        s->memory = memory + (HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE);
+#if defined(__linux__)
+        madvise(s->memory, (size_t)size, MADV_HUGEPAGE);
+#endif
         memcpy(s->memory, bytes, (size_t)size);
         problem = check_sections(s);
     }
@@ -257,10 +274,11 @@ static int start_work(Work *w, const Scorer *s)
     memset(w, 0, sizeof *w);
     w->now = 1;
     w->last = array(s->header.n_first, sizeof *w->last);
-    w->sums = array(s->header.width, sizeof *w->sums);
-    w->covered = array((size_t)s->n_categories + 1, sizeof *w->covered);
+    w->covered = array(2 * TIERS * ((size_t)s->n_categories + 1), sizeof *w->covered);
+    w->clause = array(2 * s->stride, sizeof *w->clause);
+    w->best = w->clause + s->stride;
     w->corrections = malloc(MAX_CORRECTIONS * sizeof *w->corrections);
-    return w->last && w->sums && w->covered && w->corrections ? 0 : -1;
+    return w->last && w->covered && w->clause && w->corrections ? 0 : -1;
 }
 
 static void end_work(Work *w)
@@ -270,6 +288,7 @@ static void end_work(Work *w)
     free(w->counts);
     free(w->sums);
     free(w->covered);
+    free(w->clause);
     free(w->corrections);
 }
 
@@ -281,7 +300,7 @@ static int reserve_block(Work *w, const Scorer *s, size_t n)
 
     if (capacity <= w->capacity)
         return 0;
-    if (n > PTRDIFF_MAX / (MAX_LONGEST + 6) / sizeof *grown || !(grown = realloc(w->ids, row * (longest + 5) * sizeof *grown)))
+    if (n > PTRDIFF_MAX / (MAX_LONGEST + 7) / sizeof *grown || !(grown = realloc(w->ids, row * (longest + 6) * sizeof *grown)))
         return -1;
     w->ids = grown;
     for (i = 0; i < longest; i++)
@@ -291,6 +310,7 @@ static int reserve_block(Work *w, const Scorer *s, size_t n)
     w->bases = w->hits + row;
     w->live = w->bases + row;
     w->spare = w->live + row;
+    w->ends = w->spare + row;
     w->capacity = capacity;
     return 0;
 }
@@ -302,7 +322,7 @@ static int reserve_result(Result *r, size_t n, size_t n_categories)
 
     if (n <= r->capacity)
         return 0;
-    if (capacity > PTRDIFF_MAX / (8 * n_categories + 16))
+    if (capacity > PTRDIFF_MAX / (16 * n_categories + 16))
         return -1;
     if (!(p = realloc(r->spans, capacity * 2 * sizeof *r->spans)))
         return -1;
@@ -310,6 +330,9 @@ static int reserve_result(Result *r, size_t n, size_t n_categories)
     if (!(p = realloc(r->scores, capacity * n_categories * sizeof *r->scores)))
         return -1;
     r->scores = p;
+    if (!(p = realloc(r->strongest, capacity * n_categories * sizeof *r->strongest)))
+        return -1;
+    r->strongest = p;
     if (!(p = realloc(r->headings, capacity)))
         return -1;
     r->headings = p;
@@ -321,43 +344,99 @@ static void end_result(Result *r)
 {
     free(r->spans);
     free(r->scores);
+    free(r->strongest);
     free(r->decisions);
     free(r->headings);
 }
 
 /* ---- scoring ---- */
 
-/* Note to add ``norm`` and ``dot`` times what an n-gram, without those that it begins with, has in its row. */
-static inline void note(Work *w, uint32_t node, uint32_t parent, double norm, double dot)
+/* Note to add to a part ``norm`` and ``dot`` times what an n-gram, without those that it begins with, has in its row. */
+static inline void note(Work *w, size_t part, uint32_t node, uint32_t parent, double norm, double dot)
 {
     Correction *c = &w->corrections[w->n_corrections++];
 
     c->node = node;
     c->parent = parent;
+    c->part = part;
     c->norm = norm;
     c->dot = dot;
 }
 
 static void apply_corrections(const Scorer *s, Work *w)
 {
-    size_t width = s->header.width, n = w->n_corrections, block, i, j;
-    double first = w->sums[0];
+    size_t width = s->header.width, n = w->n_corrections, begin, end, block, i, j;
 
-    for (block = 0; block < width; block += 8) {
-        double sums[8];
-        memcpy(sums, w->sums + block, sizeof sums);
-        for (i = 0; i < n; i++) {
-            const Correction c = w->corrections[i];
-            const float *row = s->rows + c.node * width + block, *shorter = s->rows + c.parent * width + block;
-            if (block == 0)
-                first += c.norm * ((double)row[0] - shorter[0]);
-            for (j = 0; j < 8; j++)
-                sums[j] += c.dot * ((double)row[j] - shorter[j]);
+    for (begin = 0; begin < n; begin = end) { /* those of one part stand together */
+        size_t part = w->corrections[begin].part;
+        double *part_sums = w->sums + part * width, first = part_sums[0];
+        for (end = begin + 1; end < n && w->corrections[end].part == part; end++)
+            ;
+        for (block = 0; block < width; block += 8) {
+            double sums[8];
+            memcpy(sums, part_sums + block, sizeof sums);
+            for (i = begin; i < end; i++) {
+                const Correction c = w->corrections[i];
+                const float *row = s->rows + c.node * width + block, *shorter = s->rows + c.parent * width + block;
+                if (block == 0)
+                    first += c.norm * ((double)row[0] - shorter[0]);
+                for (j = 0; j < 8; j++)
+                    sums[j] += c.dot * ((double)row[j] - shorter[j]);
+            }
+            memcpy(part_sums + block, sums, sizeof sums);
         }
-        memcpy(w->sums + block, sums, sizeof sums);
+        part_sums[0] = first;
     }
-    w->sums[0] = first;
     w->n_corrections = 0;
+}
+
+/* Whether a clause begins at a character; text.clauses says what a clause is. */
+static inline uint32_t begins_clause(uint32_t before, uint32_t id)
+{
+    return (before - 1 < N_MARKS) & (id - 1 >= N_MARKS); /* id 0 is no mark */
+}
+
+/* Find the clauses of a passage; return how many there are. */
+static size_t find_clauses(Work *w, size_t start, size_t n)
+{
+    const uint32_t *ids = w->ids + start;
+    size_t n_clauses = 0, i;
+
+    for (i = 1; i < n; i++) {
+        w->ends[n_clauses] = (uint32_t)i;
+        n_clauses += begins_clause(ids[i - 1], ids[i]);
+    }
+    w->ends[n_clauses++] = (uint32_t)n;
+    return n_clauses;
+}
+
+/* The same for a passage of up to CHAIN_LENGTH characters, and find those that were there before: in the passage, in their clause. */
+static size_t find_repeats(Work *w, size_t start, size_t n)
+{
+    uint32_t *last = w->last, *seen_before = w->seen_before, now = w->now, before = 0, clause = now;
+    const uint32_t *ids = w->ids + start;
+    size_t n_clauses = 0, n_repeated = 0, n_within = 0, i;
+
+    seen_before[0] = 0;
+    for (i = 0; i < n; i++) { /* stamps from now on are of this passage */
+        uint32_t id = ids[i], seen = last[id], again = (seen >= now) & (id != 0), begins = begins_clause(before, id);
+        before = id;
+        last[id] = now + (uint32_t)i;
+        w->previous[i] = seen;
+        seen_before[i] = (seen_before[(seen - now) & (0 - again)] + 1) & (0 - again);
+        w->repeated[n_repeated] = (uint32_t)i;
+        n_repeated += again;
+        w->ends[n_clauses] = (uint32_t)i;
+        n_clauses += begins;
+        clause = begins ? now + (uint32_t)i : clause;
+        w->within[n_within] = (uint32_t)i;
+        n_within += again & (seen >= clause);
+    }
+    seen_before[n] = 0;
+    w->ends[n_clauses++] = (uint32_t)n;
+    w->n_repeated = n_repeated;
+    w->n_within = n_clauses > 1 ? n_within : 0;
+    return n_clauses;
 }
 
 /* An n-gram that occurs k times was counted k times: make it 1 + log k.
@@ -366,62 +445,67 @@ static void apply_corrections(const Scorer *s, Work *w)
  * from each, a chain of previous positions leads to the earlier occurrences. */
 static void correct_repeats(const Scorer *s, Work *w, size_t start, size_t n)
 {
-    uint32_t previous[CHAIN_LENGTH], repeated[CHAIN_LENGTH], seen_before[CHAIN_LENGTH + 1];
-    const uint32_t *ids = w->ids + start, *levels[MAX_LONGEST];
-    uint32_t longest = s->header.longest, level, now = w->now, *last = w->last, at, j;
-    size_t i, n_repeated = 0, n_longer = 0, r;
+    const uint32_t *ids = w->ids + start, *previous = w->previous, *levels[MAX_LONGEST];
+    uint32_t longest = s->header.longest, level, now = w->now, at, j;
+    size_t n_longer = 0, r, clause = 0;
 
-    seen_before[0] = 0;
-    for (i = 0; i < n; i++) { /* stamps from now on are of this passage */
-        uint32_t seen = last[ids[i]], again = (seen >= now) & (ids[i] != 0);
-        last[ids[i]] = now + (uint32_t)i;
-        previous[i] = seen;
-        seen_before[i] = (seen_before[(seen - now) & (0 - again)] + 1) & (0 - again);
-        repeated[n_repeated] = (uint32_t)i;
-        n_repeated += again;
-    }
-    seen_before[n] = 0;
     w->now += (uint32_t)n;
-    for (r = 0; r < n_repeated; r++) {
-        at = repeated[r];
-        note(w, ids[at], 0, s->squares[seen_before[at]], s->steps[seen_before[at]]);
-        repeated[n_longer] = at;
-        n_longer += seen_before[at + 1] != 0;
-    }
     for (level = 0; level < longest; level++)
         levels[level] = w->levels[level] + start;
+    for (r = 0; r < w->n_within; r++) {
+        uint32_t counts[MAX_LONGEST] = {0}, begin, end;
+        at = w->within[r];
+        while (w->ends[clause] <= at)
+            clause++;
+        begin = now + (clause ? w->ends[clause - 1] : 0);
+        end = w->ends[clause];
+        for (j = previous[at]; j >= begin; j = previous[j - now]) {
+            counts[0]++;
+            for (level = 1; level < longest && at + level < end && levels[level][at] && levels[level][at] == levels[level][j - now]; level++)
+                counts[level]++;
+        }
+        for (level = 0; level < longest && counts[level]; level++)
+            note(w, 1 + clause, levels[level][at], level ? levels[level - 1][at] : 0, s->squares[counts[level]], s->steps[counts[level]]);
+    }
+    for (r = 0; r < w->n_repeated; r++) {
+        at = w->repeated[r];
+        note(w, 0, ids[at], 0, s->squares[w->seen_before[at]], s->steps[w->seen_before[at]]);
+        w->repeated[n_longer] = at;
+        n_longer += w->seen_before[at + 1] != 0;
+    }
     for (r = 0; r < n_longer; r++) {
         uint32_t counts[MAX_LONGEST] = {0};
-        at = repeated[r];
+        at = w->repeated[r];
         for (j = previous[at]; j >= now; j = previous[j - now])
             for (level = 1; level < longest && levels[level][at] && levels[level][at] == levels[level][j - now]; level++)
                 counts[level]++;
         for (level = 1; level < longest && counts[level]; level++)
-            note(w, levels[level][at], levels[level - 1][at], s->squares[counts[level]], s->steps[counts[level]]);
+            note(w, 0, levels[level][at], levels[level - 1][at], s->squares[counts[level]], s->steps[counts[level]]);
     }
     apply_corrections(s, w);
 }
 
-static int correct_repeats_long(const Scorer *s, Work *w, size_t start, size_t n)
+static int correct_repeats_long(const Scorer *s, Work *w, size_t start, size_t n, size_t part)
 {
     uint32_t level;
     size_t i;
 
     if (!w->counts && !(w->counts = array(s->header.n_nodes, sizeof *w->counts)))
         return -1;
-    for (level = 0; level < s->header.longest; level++) {
+    for (level = 0; level < s->header.longest && level < n; level++) {
         const uint32_t *nodes = w->levels[level] + start;
-        for (i = 0; i < n; i++)
+        size_t n_ngrams = n - level;
+        for (i = 0; i < n_ngrams; i++)
             w->counts[nodes[i]]++;
-        for (i = 0; i < n; i++)
+        for (i = 0; i < n_ngrams; i++)
             if (nodes[i] && w->counts[nodes[i]] > 1) {
                 double count = w->counts[nodes[i]], frequency = 1 + log(count);
-                note(w, nodes[i], level ? w->levels[level - 1][start + i] : 0, frequency * frequency - count, frequency - count);
+                note(w, part, nodes[i], level ? w->levels[level - 1][start + i] : 0, frequency * frequency - count, frequency - count);
                 w->counts[nodes[i]] = 1;
                 if (w->n_corrections == MAX_CORRECTIONS)
                     apply_corrections(s, w);
             }
-        for (i = 0; i < n; i++)
+        for (i = 0; i < n_ngrams; i++)
             w->counts[nodes[i]] = 0;
     }
     apply_corrections(s, w);
@@ -473,69 +557,150 @@ static void walk(const Scorer *s, Work *w)
         PREFETCH(s->rows + deepest[i] * width);
 }
 
-/* Score the passage that stands at ``start`` in the block. */
-static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, double *scores)
+/* Sum the rows of a passage and of each of its clauses. */
+static int sum_rows(const Scorer *s, Work *w, size_t start, size_t n_clauses)
 {
-    size_t n_categories = s->header.n_categories, width = s->header.width, n_hits = 0, i, j, k, block;
+    size_t width = s->header.width, longest = s->header.longest, block, clause, begin, end, i, j;
     const uint32_t *deepest = w->deepest + start;
     const float *rows = s->rows;
-    uint32_t *hits = w->hits;
-    double norm, codes;
 
-    for (block = 0; block < width; block += 8) {
-        double sums[8] = {0};
-        for (i = 0; i < n; i++) {
-            const float *row = rows + deepest[i] * width + block;
-            for (j = 0; j < 8; j++)
-                sums[j] += row[j];
-        }
-        memcpy(w->sums + block, sums, sizeof sums);
-    }
-    codes = w->sums[1 + n_categories];
-    if (n > CHAIN_LENGTH) {
-        if (correct_repeats_long(s, w, start, n) < 0)
+    if (n_clauses >= w->parts_capacity) {
+        size_t capacity = 2 * n_clauses + 16;
+        double *grown = realloc(w->sums, capacity * (width + 1) * sizeof *grown);
+        if (!grown)
             return -1;
-    } else {
-        if (w->now > UINT32_MAX - 2 * CHAIN_LENGTH) {
-            memset(w->last, 0, s->header.n_first * sizeof *w->last);
-            w->now = 1;
+        memset(grown, 0, capacity * (width + 1) * sizeof *grown); /* scores are made of eight sums at a time, some of them of no part */
+        w->sums = grown;
+        w->codes = grown + capacity * width;
+        w->parts_capacity = capacity;
+    }
+    for (block = 0; block < width; block += 8) {
+        double all[8] = {0};
+        for (clause = begin = 0; clause < n_clauses; clause++, begin = end) {
+            double sums[8] = {0};
+            end = w->ends[clause];
+            for (i = begin; i < end; i++) {
+                const float *row = rows + deepest[i] * width + block;
+                for (j = 0; j < 8; j++)
+                    sums[j] += row[j];
+            }
+            for (j = 0; j < 8; j++)
+                all[j] += sums[j];
+            memcpy(w->sums + (1 + clause) * width + block, sums, sizeof sums);
         }
-        correct_repeats(s, w, start, n);
+        memcpy(w->sums + block, all, sizeof all);
     }
-    norm = w->sums[0] > 0 ? sqrt(w->sums[0]) : 1;
-    for (k = 0; k < n_categories; k++)
-        scores[k] = w->sums[1 + k] / norm + s->intercepts[k];
-
-    if (!(codes > 0))
-        return 0;
-    for (i = 0; i < n; i++) {
-        hits[n_hits] = deepest[i];
-        n_hits += rows[deepest[i] * width + 1 + n_categories] > 0;
-    }
-    memset(w->covered, 0, (n_categories + 1) * sizeof *w->covered);
-    for (i = 0; i < n_hits; i++) {
-        uint32_t code = (uint32_t)rows[hits[i] * width + 1 + n_categories];
-        w->covered[code % CODE_BASE] += code / CODE_BASE;
-    }
-    for (j = 0; j <= n_categories; j++)
-        if (w->covered[j] > 0) {
-            double part = (w->covered[j] < s->cap ? w->covered[j] : s->cap) / s->cap;
-            for (k = 0; k < n_categories; k++)
-                scores[k] += part * s->coverage[j * s->stride + k];
+    for (i = 0; i <= n_clauses; i++) /* before repeats change the sums */
+        w->codes[i] = w->sums[i * width + 1 + s->header.n_categories];
+    for (clause = begin = 0; clause + 1 < n_clauses; clause++, begin = end) { /* a clause has none of the n-grams that go on beyond its end */
+        double *sums = w->sums + (1 + clause) * width;
+        end = w->ends[clause];
+        for (i = end - begin < longest ? begin : end - longest + 1; i < end; i++) {
+            uint32_t within = w->levels[end - i - 1][start + i];
+            const float *longer = rows + deepest[i] * width, *shorter = rows + (within ? within : deepest[i]) * width;
+            for (j = 0; j < width; j++)
+                sums[j] += (double)shorter[j] - longer[j];
         }
+    }
     return 0;
 }
 
-/* Score the passages that wait in the block and empty it. */
-static int score_block(const Scorer *s, Work *w, double *scores)
+/* Count the characters that the terms of ``n`` positions cover, for each coverage column. */
+static void count_covered(const Scorer *s, Work *w, size_t start, size_t n, double *covered)
 {
-    size_t i;
+    const uint32_t *deepest = w->deepest + start;
+    const float *codes = s->rows + 1 + s->header.n_categories;
+    size_t width = s->header.width, n_hits = 0, i;
+
+    for (i = 0; i < n; i++) {
+        w->hits[n_hits] = deepest[i];
+        n_hits += codes[deepest[i] * width] > 0;
+    }
+    for (i = 0; i < n_hits; i++) {
+        uint32_t code = (uint32_t)codes[w->hits[i] * width];
+        covered[code % CODE_BASE] += code / CODE_BASE;
+    }
+}
+
+/* Turn sums into ``stride`` scores; those beyond the categories mean nothing. */
+static inline void finish_part(const Scorer *s, const double *sums, const double *covered, double *scores)
+{
+    size_t stride = s->stride, j, k, block;
+    double scale = sums[0] > 0 ? 1 / sqrt(sums[0]) : 1;
+
+    for (block = 0; block < stride; block += 8)
+        for (k = block; k < block + 8; k++)
+            scores[k] = sums[1 + k] * scale + s->intercepts[k];
+    for (j = 0; covered && j < TIERS * (s->header.n_categories + 1); j++)
+        if (covered[j] > 0) {
+            double share = (covered[j] < s->cap ? covered[j] : s->cap) / s->cap;
+            for (block = 0; block < stride; block += 8)
+                for (k = block; k < block + 8; k++)
+                    scores[k] += share * s->coverage[j * stride + k];
+        }
+}
+
+/* Score the passage that stands at ``start`` in the block, and its strongest clauses. */
+static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, double *scores, double *strongest)
+{
+    size_t n_categories = s->header.n_categories, n_columns = TIERS * (n_categories + 1), width = s->header.width, n_clauses, clause, begin, block, j, k;
+    double *all = w->covered, *own = w->covered + n_columns;
+
+    if (w->now > UINT32_MAX - 2 * CHAIN_LENGTH) {
+        memset(w->last, 0, s->header.n_first * sizeof *w->last);
+        w->now = 1;
+    }
+    n_clauses = n > CHAIN_LENGTH ? find_clauses(w, start, n) : find_repeats(w, start, n);
+    if (sum_rows(s, w, start, n_clauses) < 0)
+        return -1;
+    if (n <= CHAIN_LENGTH)
+        correct_repeats(s, w, start, n);
+    else {
+        if (correct_repeats_long(s, w, start, n, 0) < 0)
+            return -1;
+        for (clause = begin = 0; n_clauses > 1 && clause < n_clauses; begin = w->ends[clause++])
+            if (correct_repeats_long(s, w, start + begin, w->ends[clause] - begin, 1 + clause) < 0)
+                return -1;
+    }
+    if (n_clauses == 1) {
+        memset(all, 0, n_columns * sizeof *all);
+        if (w->codes[0] > 0)
+            count_covered(s, w, start, n, all);
+        finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->best);
+        memcpy(scores, w->best, n_categories * sizeof *scores);
+        memcpy(strongest, w->best, n_categories * sizeof *strongest);
+        return 0;
+    }
+    memset(all, 0, n_columns * sizeof *all);
+    for (clause = begin = 0; clause < n_clauses; begin = w->ends[clause++]) {
+        int has_terms = w->codes[1 + clause] > 0;
+        if (has_terms) {
+            memset(own, 0, n_columns * sizeof *own);
+            count_covered(s, w, start + begin, w->ends[clause] - begin, own);
+            for (j = 0; j < n_columns; j++)
+                all[j] += own[j];
+        }
+        finish_part(s, w->sums + (1 + clause) * width, has_terms ? own : NULL, clause ? w->clause : w->best);
+        for (block = 0; clause && block < s->stride; block += 8)
+            for (k = block; k < block + 8; k++)
+                w->best[k] = w->clause[k] > w->best[k] ? w->clause[k] : w->best[k];
+    }
+    memcpy(strongest, w->best, n_categories * sizeof *strongest);
+    finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->best);
+    memcpy(scores, w->best, n_categories * sizeof *scores);
+    return 0;
+}
+
+/* Score the passages that wait in the block, the last ones of the result, and empty it. */
+static int score_block(const Scorer *s, Work *w, Result *r)
+{
+    size_t first = (r->n - w->n_waiting) * s->header.n_categories, i;
 
     if (!w->n_waiting)
         return 0;
     walk(s, w);
-    for (i = 0; i < w->n_waiting; i++)
-        if (score_passage(s, w, w->starts[i], w->starts[i + 1] - w->starts[i] - 1, scores + i * s->header.n_categories) < 0)
+    for (i = 0; i < w->n_waiting; i++, first += s->header.n_categories)
+        if (score_passage(s, w, w->starts[i], w->starts[i + 1] - w->starts[i] - 1, r->scores + first, r->strongest + first) < 0)
             return -1;
     w->n = w->n_waiting = 0;
     return 0;
@@ -567,7 +732,7 @@ static int end_passage(const Scorer *s, Work *w, size_t n, size_t length, uint32
     r->headings[r->n++] = length && length <= s->header.heading_length && !(last & (TERMINATOR | CLOSER | COMMA));
     if (n < BLOCK_LENGTH && w->n_waiting < BLOCK_PASSAGES)
         return 0;
-    return score_block(s, w, r->scores + (r->n - w->n_waiting) * k);
+    return score_block(s, w, r);
 }
 
 static int add_passage(const Scorer *s, Work *w, const Py_UCS4 *text, size_t length, Result *r)
@@ -627,7 +792,7 @@ static int add_article(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
 
 /* Turn the scores of one document's passages into decisions; fallback.context_features says what the blocks are.
  * ``sums`` (n + 1 rows) holds running sums of the squashed scores, ``squashed`` n rows, ``features`` those of one passage. */
-static void decide(const Scorer *s, const double *scores, const unsigned char *headings, size_t n, double *squashed, double *sums, double *features,
+static void decide(const Scorer *s, const double *scores, const double *strongest, const unsigned char *headings, size_t n, double *squashed, double *sums, double *features,
                    double *decisions)
 {
     size_t k = s->header.n_categories, stride = s->stride, window = s->header.window, heading = SIZE_MAX, i, j, f, block;
@@ -638,17 +803,18 @@ static void decide(const Scorer *s, const double *scores, const unsigned char *h
         sums[i + k] = sums[i] + squashed[i];
     }
     for (j = 0; j < k && n; j++)
-        features[5 * k + j] = sums[n * k + j] / (double)n;
+        features[6 * k + j] = sums[n * k + j] / (double)n;
     for (i = 0; i < n; i++) {
         size_t low = i < window ? 0 : i - window, high = n - i <= window ? n : i + window + 1;
         double others = (double)(high - low - 1);
 
         for (j = 0; j < k; j++) {
             features[j] = scores[i * k + j];
-            features[k + j] = i ? squashed[(i - 1) * k + j] : 0;
-            features[2 * k + j] = i + 1 < n ? squashed[(i + 1) * k + j] : 0;
-            features[3 * k + j] = others > 0 ? (sums[high * k + j] - sums[low * k + j] - squashed[i * k + j]) / others : 0;
-            features[4 * k + j] = heading != SIZE_MAX ? squashed[heading * k + j] : 0;
+            features[k + j] = strongest[i * k + j];
+            features[2 * k + j] = i ? squashed[(i - 1) * k + j] : 0;
+            features[3 * k + j] = i + 1 < n ? squashed[(i + 1) * k + j] : 0;
+            features[4 * k + j] = others > 0 ? (sums[high * k + j] - sums[low * k + j] - squashed[i * k + j]) / others : 0;
+            features[5 * k + j] = heading != SIZE_MAX ? squashed[heading * k + j] : 0;
         }
         if (headings[i])
             heading = i;
@@ -677,7 +843,7 @@ static int decide_all(const Scorer *s, Result *r, const int64_t *counts, size_t 
     r->decisions = array(r->n * k, sizeof *r->decisions);
     if (squashed && sums && features && r->decisions)
         for (i = 0; i < n_documents; i++) {
-            decide(s, r->scores + at * k, r->headings + at, (size_t)counts[i], squashed, sums, features, r->decisions + at * k);
+            decide(s, r->scores + at * k, r->strongest + at * k, r->headings + at, (size_t)counts[i], squashed, sums, features, r->decisions + at * k);
             at += (size_t)counts[i];
         }
     free(squashed);
@@ -787,7 +953,7 @@ static PyObject *as_bytes(const void *data, size_t n, size_t size)
 /* Score what still waits and turn all scores into decisions. */
 static int finish(const Scorer *s, Work *w, Result *r, const int64_t *counts, size_t n_documents)
 {
-    return score_block(s, w, r->scores + (r->n - w->n_waiting) * s->header.n_categories) < 0 ? -1 : decide_all(s, r, counts, n_documents);
+    return score_block(s, w, r) < 0 ? -1 : decide_all(s, r, counts, n_documents);
 }
 
 static PyObject *articles(Scorer *s, PyObject *args, PyObject *kwargs)

@@ -37,7 +37,7 @@ Tags passages of Chinese policy text with {", ".join(f"**{name}**" for name in m
 
 - Stage one: character {low}- to {high}-gram TF-IDF ({meta["n_ngrams"]:,} n-grams) and coverage by {meta["n_terms"]:,} lexicon terms, a linear
   SVM for each category.
-- Stage two: logistic regression over the scores of the passage, its neighbours, its heading and its document; gives the probability.
+- Stage two: logistic regression over the scores of the passage, its strongest clause, its neighbours, its heading and its document; gives the probability.
 - Thresholds: the middle of those whose F1 out of fold is within one standard error of the best; no document cut. Seed {meta["seed"]}. Format {FORMAT},
   plain files, no pickle.
 - Trained on {meta["n_passages"]:,} passages of {meta["n_documents"]:,} documents.

@@ -5,16 +5,17 @@ The file is little endian: magic, CRC-32 of the rest, a table of section offsets
 
 ``pages``, ``points``  two-level table, code point -> character id (low 16 bits; 0 unknown, 0xFFFF dropped) and class flags
 ``bases``, ``edges``   the trie as a double array: the child of a node by a character stands at the node's base + the
-                       character's id; character << 48 | child << 24 | base of the child, 0 where empty. No two nodes share
-                       a base, so the character alone tells whose child it is; base 0 has no children. ``bases`` are those
-                       of single characters
+                       character's id; character << 48 | row of the child << 24 | base of the child, 0 where empty. No two
+                       nodes share a base, so the character alone tells whose child it is; base 0 has no children.
+                       ``bases`` are those of single characters
 ``rows``               for each node the sum of ``(idf^2, idf * weights...)`` over all n-grams on the path from the root, so
                        that one row, that of the deepest node reached, covers every n-gram that begins at a position; then
-                       a code for the longest term on the path, 256 * its length + its coverage column
+                       a code for the longest term on the path, 256 * its length + its coverage column. Nodes between the
+                       ends of n-grams and terms have the row of the node above them
 ``numbers``            coverage weights, intercepts, context weights: what is left to do for each passage
 
-Nodes are numbered by how common they are, so that the common ones share cache lines: first single characters, whose number
-is the character's id, then all others. Scores equal scikit-learn's up to float32 rounding of the rows (2e-7).
+Rows stand in the order of how common their n-grams are, so that the common ones share cache lines: first single characters,
+each at its own id, the marks that part clauses at their head, then all others. Scores equal scikit-learn's up to float32 rounding of the rows (2e-7).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from policyclf.errors import ModelError
-from policyclf.scorer import CODE_BASE, DROPPED, HEADER, MAGIC, MAX_DEPTH, MAX_LONGEST, N_POINTS, PAGE, SECTIONS
-from policyclf.text import _FOLD, CLOSERS, HEADING_LENGTH, LINE_BREAKS, TERMINATORS, UNFINISHED
+from policyclf.scorer import CODE_BASE, DROPPED, HEADER, MAGIC, MAX_CATEGORIES, MAX_DEPTH, MAX_LONGEST, N_POINTS, PAGE, SECTIONS
+from policyclf.text import _FOLD, CLAUSE_MARKS, CLOSERS, HEADING_LENGTH, LINE_BREAKS, TERMINATORS, UNFINISHED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +46,7 @@ _WINDOW = 4096  # bases looked at together
 class Linear(NamedTuple):
     """The numbers of a trained model that scoring needs; K is the number of categories.
 
-    ``idf`` (n,) and ``weights`` (n, K) are float32; ``coverage_weights`` (K + 1, K), ``intercepts`` (K,),
+    ``idf`` (n,) and ``weights`` (n, K) are float32; ``coverage_weights`` (TIERS * (K + 1), K), ``intercepts`` (K,),
     ``context_weights`` (CONTEXT_BLOCKS * K, K) and ``context_intercepts`` (K,) are float64; ``cap`` is the coverage cap.
     """
 
@@ -61,25 +62,30 @@ class Linear(NamedTuple):
 
 
 def compile_scorer(linear: Linear) -> bytes:
-    """Return the flat file of a model. ``terms`` maps a folded term to its coverage column (0 to K)."""
+    """Return the flat file of a model. ``terms`` maps a folded term to its coverage column."""
     n_categories = len(linear.intercepts)
     idf = dict(zip(linear.ngrams, linear.idf.tolist(), strict=True))
     prefixes = {text[:end] for text in (*linear.ngrams, *linear.terms) for end in range(2, len(text) + 1)}
-    chars = {char for text in (*linear.ngrams, *linear.terms) for char in text}
+    marks = set(CLAUSE_MARKS)
+    chars = marks.union(*linear.ngrams, *linear.terms)
 
-    def rank(text: str) -> tuple[bool, float, str]:
-        return len(text) > 1, idf.get(text, np.inf), text
+    def rank(text: str) -> tuple[bool, bool, float, str]:
+        return len(text) > 1, text not in marks, idf.get(text, np.inf), text
 
     nodes = {text: node for node, text in enumerate(sorted(chars | prefixes, key=rank), 1)}  # node 0 is the root
     n_nodes, n_first = len(nodes) + 1, len(chars) + 1
     longest = max(map(len, linear.ngrams), default=1)
     depth = max(map(len, linear.terms), default=1)
-    if n_first > DROPPED or n_categories > 255:
-        raise ModelError("more than 65,534 different characters or 255 categories cannot be compiled")
+    if n_first > DROPPED or n_categories > MAX_CATEGORIES:
+        raise ModelError(f"more than 65,534 different characters or {MAX_CATEGORIES} categories cannot be compiled")
     if n_nodes >= 1 << 24:
         raise ModelError("more than 16,777,215 trie nodes cannot be compiled", way_out="raise min_df")
     if longest > MAX_LONGEST or depth > MAX_DEPTH:
         raise ModelError(f"n-grams longer than {MAX_LONGEST} or terms longer than {MAX_DEPTH} characters cannot be compiled")
+
+    for term in linear.terms:
+        if not marks.isdisjoint(term):
+            raise ModelError(f"term {term!r} goes across clauses and cannot be compiled")
 
     width = -(-(2 + n_categories) // 8) * 8
     rows = np.zeros((n_nodes, width), np.float64)
@@ -97,12 +103,21 @@ def compile_scorer(linear: Linear) -> bytes:
         if len(text) > 1:
             children.setdefault(nodes[text[:-1]], []).append((ids[text[-1]], node))
             paths[len(text)].append((node, nodes[text[:-1]]))
+    stem = np.arange(n_nodes)  # the longest n-gram on the path, else the first character
+    is_ngram = np.zeros(n_nodes, bool)
+    is_ngram[ngram_nodes] = True
     for pairs in paths[2:]:  # the short ones first: their children add to them
         below, above = np.array(pairs, np.int64).reshape(-1, 2).T
         rows[below, : 1 + n_categories] += rows[above, : 1 + n_categories]
         codes[below] = np.where(codes[below], codes[below], codes[above])
+        stem[below] = np.where(is_ngram[below], below, stem[above])
+    # Nodes that are no n-gram and have the same stem and code have the same row; the stem itself stands before them.
+    _, first, row = np.unique(np.column_stack([stem, codes]), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    row_of = np.argsort(order)[row.ravel()]
+    rows = rows[first[order]]
 
-    bases, edges = _double_array(children, n_nodes, n_first)
+    bases, edges = _double_array(children, row_of, n_first)
     pages, points = _point_table(ids)
     numbers = np.concatenate(
         [
@@ -127,13 +142,15 @@ def compile_scorer(linear: Linear) -> bytes:
         offsets.append(HEADER.size + len(body))
         body += sections[name].tobytes()
     offsets.append(HEADER.size + len(body))
-    sizes = (n_categories, width, n_nodes, n_first, len(edges), longest, max(longest, depth), HEADING_LENGTH, CONTEXT_WINDOW)
+    sizes = (n_categories, width, len(rows), n_first, len(edges), longest, max(longest, depth), HEADING_LENGTH, CONTEXT_WINDOW)
     unsigned = HEADER.pack(MAGIC, 0, *sizes, *offsets)[12:] + body
     return MAGIC + struct.pack("<I", zlib.crc32(unsigned)) + unsigned
 
 
-def _double_array(children: Mapping[int, list[tuple[int, int]]], n_nodes: int, n_first: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _double_array(children: Mapping[int, list[tuple[int, int]]], row_of: NDArray[np.int64], n_first: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return the base of each node and the edges, packed as the module says (double array, Aoe 1989).
+
+    ``row_of`` says which row each node has.
 
     Nodes with many children are placed first, each at the first base that sends all its children to free slots; for the
     next node with as many children the search goes on from there.
@@ -142,7 +159,7 @@ def _double_array(children: Mapping[int, list[tuple[int, int]]], n_nodes: int, n
     free = np.ones(2 * n_edges + 2 * n_first + _WINDOW, bool)
     unused = np.ones(len(free), bool)  # bases
     unused[0] = False
-    bases = np.zeros(n_nodes, np.int64)
+    bases = np.zeros(len(row_of), np.int64)
     last_size, low = 0, 1
     for node in sorted(children, key=lambda node: (-len(children[node]), node)):
         chars = np.array([char for char, _ in children[node]])
@@ -168,7 +185,7 @@ def _double_array(children: Mapping[int, list[tuple[int, int]]], n_nodes: int, n
     edges = np.zeros(n_slots, "<u8")
     for node, pairs in children.items():
         for char, child in pairs:
-            edges[bases[node] + char] = char << 48 | child << 24 | int(bases[child])
+            edges[bases[node] + char] = char << 48 | int(row_of[child]) << 24 | int(bases[child])
     return bases, edges
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policyclf.scorer import CODE_BASE, CONTEXT_BLOCKS, DROPPED, HEADER, PAGE
-from policyclf.text import is_heading, split
+from policyclf.records import TIERS
+from policyclf.scorer import CODE_BASE, CONTEXT_BLOCKS, DROPPED, HEADER, N_MARKS, PAGE
+from policyclf.text import clauses, fold, is_heading, split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,18 +36,13 @@ class NumpyScorer:
         self._points = arrays["points"]
         self._pages = arrays["pages"].astype(np.int64) * PAGE
         self._edges = arrays["edges"].astype(np.int64)
-        self._bases = np.zeros(nodes, np.int64)
-        self._bases[: self._first] = arrays["bases"]
+        self._bases = arrays["bases"].astype(np.int64)
         self._rows = arrays["rows"].reshape(-1, width)
         self._check(arrays["numbers"])
-        used = np.flatnonzero(self._edges)
-        children = self._edges[used] >> 24 & 0xFFFFFF
-        self._bases[children] = self._edges[used] & 0xFFFFFF
-        self._parents = self._find_parents(used, children)
         codes = self._rows[:, 1 + k].astype(np.int64)
         self._values, self._columns = codes // CODE_BASE, codes % CODE_BASE
         numbers = arrays["numbers"]
-        shapes = ((), (), (k + 1, k), (k,), (CONTEXT_BLOCKS * k, k), (k,))
+        shapes = ((), (), (TIERS * (k + 1), k), (k,), (CONTEXT_BLOCKS * k, k), (k,))
         parts, at = [], 0
         for shape in shapes:
             size = int(np.prod(shape, dtype=int))
@@ -63,21 +59,14 @@ class NumpyScorer:
         codes = self._rows[:, 1 + self.n_categories]
         if (self._pages >= len(self._points)).any() or ((chars >= self._first) & (chars != DROPPED)).any():
             raise ValueError("a code point leads nowhere")
-        if (char == 0).any() or (char >= self._first).any() or (child < self._first).any() or (child >= len(self._rows)).any():
+        if (char == 0).any() or (char >= self._first).any() or (child == 0).any() or (child >= len(self._rows)).any():
             raise ValueError("an edge leads nowhere")
         if (self._bases > most).any() or (edges & 0xFFFFFF > most).any():
             raise ValueError("an edge leads nowhere")
         if not (np.abs(self._rows) < _LARGEST).all() or not (np.abs(numbers) < _LARGEST).all() or not numbers[0] > 0:
             raise ValueError("a weight is no number")
-        if (codes < 0).any() or (codes >= CODE_BASE * CODE_BASE).any() or (codes % CODE_BASE > self.n_categories).any():
+        if (codes < 0).any() or (codes >= CODE_BASE * CODE_BASE).any() or (codes % CODE_BASE >= TIERS * (self.n_categories + 1)).any():
             raise ValueError("a term belongs to no category")
-
-    def _find_parents(self, slots: NDArray[np.int64], children: NDArray[np.int64]) -> NDArray[np.int64]:
-        owner = np.zeros(len(self._edges), np.int64)
-        owner[self._bases] = np.arange(len(self._bases))
-        parents = np.zeros(len(self._rows), np.int64)
-        parents[children] = owner[np.maximum(slots - (self._edges[slots] >> 48 & 0xFFFF), 0)]
-        return parents
 
     def articles(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Split and score whole articles.
@@ -97,16 +86,22 @@ class NumpyScorer:
         """
         if any(count < 0 for count in counts) or sum(counts) != len(texts):
             raise ValueError("the counts do not add up to the number of passages")
-        scores = np.empty((len(texts), self.n_categories))
+        scores, strongest = np.empty((2, len(texts), self.n_categories))
         start = 0
         while start < len(texts):
             end, size = start, 0
             while end < len(texts) and (end == start or size + len(texts[end]) <= _BATCH):
                 size += len(texts[end]) + 1
                 end += 1
-            scores[start:end] = self._scores(texts[start:end])
+            scores[start:end], strongest[start:end] = self._scores(texts[start:end])
             start = end
-        return scores, self._decisions(scores, texts, counts)
+        features = context_features(scores, strongest, texts, counts, float(self._slope), self.window)
+        return scores, features @ self._context + self._context_intercepts
+
+    def clauses(self, text: str) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the folded clauses of a passage and the score of each on its own, shape ``(n_clauses, n_categories)``."""
+        parts = clauses(fold(text)) or [""]
+        return parts, self._scores(parts)[0]
 
     @property
     def context_shape(self) -> tuple[float, int]:
@@ -119,44 +114,39 @@ class NumpyScorer:
         return self._context
 
     @property
-    def own_weights(self) -> NDArray[np.float64]:
-        """What each stage-one score adds to each decision, shape ``(n_categories, n_categories)``."""
-        return self._context[: self.n_categories]
+    def own_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What each score of a passage, and each of its strongest clause, adds to each decision: two of ``(n_categories, n_categories)``."""
+        return self._context[: self.n_categories], self._context[self.n_categories : 2 * self.n_categories]
 
     @property
     def own_intercepts(self) -> NDArray[np.float64]:
         """The part of each decision that no word and no neighbour moves, shape ``(n_categories,)``."""
-        return self._context_intercepts + self._intercepts @ self.own_weights
+        return self._context_intercepts + self._intercepts @ np.add(*self.own_weights)
 
     def per_character(self, text: str) -> NDArray[np.float64]:
         """Take the stage-one scores of one passage apart.
 
         Returns shape ``(n_folded_characters, n_categories)``; its sum over characters is the score without the intercept.
         """
-        chars = self._chars(text)
-        n = len(chars)
-        paths: list[list[int]] = []
-        for start in range(n):
-            path: list[int] = []
-            node = int(chars[start])
-            while node and len(path) < min(n - start, self._depth):
-                path.append(node)
-                end = start + len(path)
-                node = int(self._step(np.array([node]), chars[end : end + 1])[0]) if end < n else 0
-            paths.append(path)
-        shares = np.zeros((n, self.n_categories))
-        nodes = [node for path in paths for node in path[: self.longest]]
-        count = dict(zip(*(part.tolist() for part in np.unique(np.array(nodes, np.int64), return_counts=True)), strict=True))
+        chars = self.characters(text)
+        levels, deepest = self.walk(chars)
+        shares = np.zeros((len(chars), self.n_categories))
         squares = 0.0
-        for start, path in enumerate(paths):
-            for depth, node in enumerate(path[: self.longest], 1):
-                own = self._rows[node, : 1 + self.n_categories].astype(float) - self._rows[self._parents[node], : 1 + self.n_categories]
-                frequency = 1 + np.log(count[node])
-                squares += own[0] * frequency**2 / count[node]
-                shares[start : start + depth] += own[1:] * frequency / count[node] / depth
+        above = np.zeros_like(chars)
+        for length, level in enumerate(levels, 1):
+            places = np.flatnonzero(level != above)  # where n-grams of this length begin
+            places = places[level[places] != 0]
+            own = self._rows[level[places], : 1 + self.n_categories].astype(float) - self._rows[above[places], : 1 + self.n_categories]
+            _, inverse, counts = np.unique(level[places], return_inverse=True, return_counts=True)
+            count = counts[inverse.ravel()]
+            frequency = 1 + np.log(count)
+            squares += (own[:, 0] * frequency**2 / count).sum()
+            for start, share in zip(places, own[:, 1:] * (frequency / count / length)[:, None], strict=True):
+                shares[start : start + length] += share
+            above = level
         shares /= np.sqrt(squares) if squares > 0 else 1
-        hits = [(start, path[-1]) for start, path in enumerate(paths) if path and self._values[path[-1]]]
-        covered = np.zeros(self.n_categories + 1)
+        hits = [(int(start), deepest[start]) for start in np.flatnonzero(self._values[deepest])]
+        covered = np.zeros(len(self._coverage))
         for _, node in hits:
             covered[self._columns[node]] += self._values[node]
         for start, node in hits:
@@ -165,7 +155,7 @@ class NumpyScorer:
             shares[start : start + length] += scale * self._coverage[column]
         return shares
 
-    def _chars(self, text: str) -> NDArray[np.int64]:
+    def characters(self, text: str) -> NDArray[np.int64]:
         """Return the character ids of a text, dropped characters left out."""
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
         chars = self._look_up(points)
@@ -175,7 +165,8 @@ class NumpyScorer:
     def _look_up(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._points.take(self._pages.take(points >> 8) + (points & 0xFF)).astype(np.int64) & 0xFFFF
 
-    def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def _scores(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores of each passage and, for each category, that of its strongest clause."""
         # NUL, which folding drops everywhere else, parts the passages: no walk goes across it.
         joined = "\0".join(text.replace("\0", "") for text in texts) + "\0"
         points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
@@ -187,23 +178,46 @@ class NumpyScorer:
         chars = chars[kept]
         starts = np.concatenate([[0], ends[:-1]])
 
-        levels, node = self._walk(chars)
-        # float64 sums of float32 rows
-        sums = np.add.reduceat(self._rows.take(node, axis=0), starts, axis=0, dtype=np.float64)[:, : 1 + self.n_categories]
+        # A clause begins where a passage does, and after a mark that neither another mark nor the end of the passage follows.
+        mark = (chars > 0) & (chars <= N_MARKS)
+        begins = np.zeros(len(chars) + 1, bool)
+        begins[1:-1] = mark[:-1] & ~mark[1:]
+        begins[ends - 1] = False
+        begins[starts] = begins[-1] = True
+        bounds = np.flatnonzero(begins)
         owner = np.repeat(np.arange(len(texts)), ends - starts)
+        clause = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        first = clause[starts]  # of the clauses of each passage
+
+        levels, node = self.walk(chars)
+        # float64 sums of float32 rows
+        parts = np.add.reduceat(self._rows.take(node, axis=0), bounds[:-1], axis=0, dtype=np.float64)[:, : 1 + self.n_categories]
+        sums = np.add.reduceat(parts, first, axis=0)
+        for length, level in enumerate(levels[:-1], 1):  # a clause has none of the n-grams that go on beyond its end
+            there = bounds[1:] - length
+            there = there[there >= bounds[:-1]]
+            there = there[(level[there] != 0) & (level[there] != node[there])]
+            parts[clause[there]] += self._rows[level[there], : 1 + self.n_categories].astype(np.float64) - self._rows[node[there], : 1 + self.n_categories]
         again = np.flatnonzero(chars)
-        for level in levels:  # an n-gram repeats only where the shorter one does
-            again = self._correct_repeats(sums, owner, level, again[level[again] != 0])
-        norm = np.sqrt(np.maximum(sums[:, 0], 0))
-        norm[norm == 0] = 1
+        above = np.zeros_like(chars)
+        for length, level in enumerate(levels, 1):  # an n-gram repeats only where the shorter one does, and in a clause only where in the passage
+            again = self._correct_repeats(sums, owner, level, above, again[level[again] != 0])
+            self._correct_repeats(parts, clause, level, above, again[bounds[1:][clause[again]] - again >= length])
+            above = level
 
         hit = np.flatnonzero(self._values.take(node))
-        width = self.n_categories + 1
-        cells = owner[hit] * width + self._columns[node[hit]]
-        covered = np.bincount(cells, self._values[node[hit]], len(texts) * width).reshape(-1, width)
-        return sums[:, 1:] / norm[:, None] + np.minimum(covered, self._cap) / self._cap @ self._coverage + self._intercepts
+        width = len(self._coverage)
+        cells = clause[hit] * width + self._columns[node[hit]]
+        covered = np.bincount(cells, self._values[node[hit]], len(parts) * width).reshape(-1, width)
+        return self._finish(sums, np.add.reduceat(covered, first, axis=0)), np.maximum.reduceat(self._finish(parts, covered), first, axis=0)
 
-    def _walk(self, chars: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    def _finish(self, sums: NDArray[np.float64], covered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn sums over n-grams and covered characters into scores."""
+        norm = np.sqrt(np.maximum(sums[:, 0], 0))
+        norm[norm == 0] = 1
+        return np.asarray(sums[:, 1:] / norm[:, None] + np.minimum(covered, self._cap) / self._cap @ self._coverage + self._intercepts)
+
+    def walk(self, chars: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         """Return the node of the n-gram of each length that begins at each position, 0 where there is none, and the deepest node."""
         padded = np.concatenate([chars, np.zeros(self._depth, np.int64)])
         levels, deepest = [chars], chars.copy()
@@ -225,15 +239,13 @@ class NumpyScorer:
                 break
         return levels, deepest
 
-    def _step(self, node: NDArray[np.int64], char: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the child of each node by a character, 0 where there is none."""
-        entry = self._edges[self._bases[node] + char]
-        return np.where(entry >> 48 & 0xFFFF == char, entry >> 24 & 0xFFFFFF, 0)
-
     def _correct_repeats(
-        self, sums: NDArray[np.float64], owner: NDArray[np.int64], nodes: NDArray[np.int64], positions: NDArray[np.int64]
+        self, sums: NDArray[np.float64], owner: NDArray[np.int64], nodes: NDArray[np.int64], above: NDArray[np.int64], positions: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Turn k-fold n-grams, counted as k so far, into sublinear 1 + log k; return the positions of such n-grams."""
+        """Turn k-fold n-grams, counted as k so far, into sublinear 1 + log k; return the positions of such n-grams.
+
+        ``nodes`` are those of one length at each position, ``above`` those of the length below.
+        """
         if not positions.size:
             return positions
         bits = int(positions[-1]).bit_length()  # passage, node and position, sorted as one number
@@ -244,9 +256,10 @@ class NumpyScorer:
             return same
         begins = np.flatnonzero(np.diff(same, prepend=-2) > 1)  # where among them the runs of equal ones begin
         passage, node = np.divmod(cells[same[begins]], len(self._rows))
+        shorter = above[keys[same[begins]] & (1 << bits) - 1]
         k = np.diff(begins, append=len(same)) + 1.0
         frequency = 1 + np.log(k)
-        own = self._rows[node, : 1 + self.n_categories].astype(np.float64) - self._rows[self._parents[node], : 1 + self.n_categories]
+        own = self._rows[node, : 1 + self.n_categories].astype(np.float64) - self._rows[shorter, : 1 + self.n_categories]
         own[:, 0] *= frequency**2 - k
         own[:, 1:] *= (frequency - k)[:, None]
         np.add.at(sums, passage, own)
@@ -254,15 +267,13 @@ class NumpyScorer:
         again[same] = again[same + 1] = True
         return np.sort(keys[again] & (1 << bits) - 1)
 
-    def _decisions(self, scores: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int]) -> NDArray[np.float64]:
-        features = context_features(scores, texts, counts, float(self._slope), self.window)
-        return features @ self._context + self._context_intercepts
 
-
-def context_features(scores: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int], slope: float, window: int) -> NDArray[np.float64]:
+def context_features(
+    scores: NDArray[np.float64], strongest: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int], slope: float, window: int
+) -> NDArray[np.float64]:
     """Return what the second stage sees of each passage, shape ``(n, CONTEXT_BLOCKS * n_categories)``.
 
-    The blocks: the passage's own scores, and the logistic of ``slope`` times the scores of the previous and the next
+    The blocks: the passage's own scores and those of its strongest clauses, and the logistic of ``slope`` times the scores of the previous and the next
     passage, of up to ``window`` passages on either side (mean), of the heading above, and of the whole document (mean).
     A block is 0 where there is no such passage.
     """
@@ -270,7 +281,7 @@ def context_features(scores: NDArray[np.float64], texts: Sequence[str], counts: 
     with np.errstate(over="ignore"):  # a score far below the margin: the logistic is 0
         squashed = 1 / (1 + np.exp(-slope * scores))
     features = np.zeros((n, CONTEXT_BLOCKS, k))
-    features[:, 0] = scores
+    features[:, 0], features[:, 1] = scores, strongest
     lengths = np.array([count for count in counts if count], np.intp)
     if not n:
         return features.reshape(n, CONTEXT_BLOCKS * k)
@@ -281,16 +292,16 @@ def context_features(scores: NDArray[np.float64], texts: Sequence[str], counts: 
     for distance in range(1, window + 1):
         for there in (at - distance, at + distance):
             inside = (there >= first) & (there <= last)
-            features[inside, 3] += squashed[there[inside]]
+            features[inside, 4] += squashed[there[inside]]
             neighbours += inside
-    features[:, 3] /= np.maximum(neighbours, 1)[:, None]
-    features[1:, 1] = np.where((at > first)[1:, None], squashed[:-1], 0)
-    features[:-1, 2] = np.where((at < last)[:-1, None], squashed[1:], 0)
+    features[:, 4] /= np.maximum(neighbours, 1)[:, None]
+    features[1:, 2] = np.where((at > first)[1:, None], squashed[:-1], 0)
+    features[:-1, 3] = np.where((at < last)[:-1, None], squashed[1:], 0)
     # The heading above: the last one before this passage, where it is of the same document.
     headings = np.maximum.accumulate(np.where([is_heading(text) for text in texts], at, -1))
     above = np.concatenate([[-1], headings[:-1]])
     inside = above >= first
-    features[inside, 4] = squashed[above[inside]]
+    features[inside, 5] = squashed[above[inside]]
     starts = np.cumsum(lengths) - lengths
-    features[:, 5] = np.repeat(np.add.reduceat(squashed, starts, axis=0) / lengths[:, None], lengths, axis=0)
+    features[:, 6] = np.repeat(np.add.reduceat(squashed, starts, axis=0) / lengths[:, None], lengths, axis=0)
     return features.reshape(n, CONTEXT_BLOCKS * k)

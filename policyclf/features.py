@@ -1,8 +1,8 @@
 """Texts to numbers: a character n-gram TF-IDF and how much of a text the lexicon's terms cover.
 
-TF-IDF is scikit-learn's (sublinear term frequency, L2 norm) over folded text. Coverage has a column for each category and
-one for near misses: for every position, the longest term that begins there adds its length in characters; the sum is cut
-off at ``COVERAGE_CAP`` and divided by it, so it runs from 0 to 1.
+TF-IDF is scikit-learn's (sublinear term frequency, L2 norm) over folded text. Coverage has, for each tier of the lexicon, a
+column for each category and one for near misses: for every position, the longest term that begins there adds its length in
+characters; the sum is cut off at ``COVERAGE_CAP`` and divided by it, so it runs from 0 to 1.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policyclf.labels import NEAR_MISS
+from policyclf.records import TIERS, Term
 from policyclf.text import fold
 
 if TYPE_CHECKING:
@@ -33,37 +34,38 @@ def vectorizer(ngram_range: tuple[int, int], min_df: int) -> TfidfVectorizer:
 class Lexicon:
     """The terms of a lexicon and the coverage of texts by them.
 
-    ``terms`` maps a folded term (two characters or more) to a category of ``names`` or to ``NEAR_MISS``.
+    ``terms`` maps a folded term (two characters or more) to its category, of ``names`` or ``NEAR_MISS``, and tier.
     """
 
-    def __init__(self, terms: Mapping[str, str], names: Sequence[str]) -> None:
-        self.columns = {name: k for k, name in enumerate([*names, NEAR_MISS])}
+    def __init__(self, terms: Mapping[str, Term], names: Sequence[str]) -> None:
+        own = [Term(name, tier) for tier in range(1, TIERS + 1) for name in (*names, NEAR_MISS)]
+        self.columns = {term: column for column, term in enumerate(own)}  # TIERS * (n_categories + 1)
         self.terms = dict(terms)
-        self._starts: dict[str, list[tuple[str, int]]] = {}  # first two characters -> (term, column), longest term first
+        self._starts: dict[str, list[str]] = {}  # first two characters -> terms, the longest first
         for term in sorted(terms, key=lambda term: (-len(term), term)):
-            self._starts.setdefault(term[:2], []).append((term, self.columns[terms[term]]))
+            self._starts.setdefault(term[:2], []).append(term)
 
-    def matches(self, folded: str) -> list[tuple[int, str, int]]:
-        """Return (start, term, column) of the longest term that begins at each position of a folded text."""
+    def matches(self, folded: str) -> list[tuple[int, str]]:
+        """Return (start, term) of the longest term that begins at each position of a folded text."""
         found = []
         for start in range(len(folded) - 1):
-            for term, column in self._starts.get(folded[start : start + 2], ()):
+            for term in self._starts.get(folded[start : start + 2], ()):
                 if folded.startswith(term, start):
-                    found.append((start, term, column))
+                    found.append((start, term))
                     break
         return found
 
     def coverage(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return coverage of shape ``(n_texts, n_categories + 1)``, each value from 0 to 1."""
+        """Return coverage of shape ``(n_texts, TIERS * (n_categories + 1))``, each value from 0 to 1."""
         covered = np.zeros((len(texts), len(self.columns)))
         for row, text in enumerate(texts):
-            for _, term, column in self.matches(fold(text)):
-                covered[row, column] += len(term)
+            for _, term in self.matches(fold(text)):
+                covered[row, self.columns[self.terms[term]]] += len(term)
         return np.minimum(covered, COVERAGE_CAP) / COVERAGE_CAP
 
 
 def stack(tfidf: csr_matrix, coverage: NDArray[np.float64]) -> csr_matrix:
-    """Put TF-IDF and coverage side by side: shape ``(n_texts, n_ngrams + n_categories + 1)``."""
+    """Put TF-IDF and coverage side by side: shape ``(n_texts, n_ngrams + n_columns)``."""
     import scipy.sparse
 
     return scipy.sparse.hstack([tfidf, scipy.sparse.csr_matrix(coverage)], format="csr")

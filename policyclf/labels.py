@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import LabelError
-from policyclf.records import Category, LabelRecord
+from policyclf.records import TIERS, Category, LabelRecord, Term
 from policyclf.shipped import shipped
-from policyclf.text import fold
+from policyclf.text import CLAUSE_MARKS, fold
 
 if TYPE_CHECKING:
     import datasets
@@ -132,29 +132,35 @@ def _parse(entry: Mapping[str, Any], place: str) -> LabelRecord:
     return LabelRecord(**values, labels=tuple(labels))
 
 
-def read_lexicon(path: str | Path, categories: Sequence[Category]) -> dict[str, str]:
-    """Read a lexicon, term<TAB>category a line, and return folded term -> category name (or ``NEAR_MISS``).
+def read_lexicon(path: str | Path, categories: Sequence[Category]) -> dict[str, Term]:
+    """Read a lexicon and return folded term -> :class:`policyclf.records.Term`.
 
-    Raises :class:`LabelError`, with file and line, for a line without a tab, an unknown category, a term that folds to
-    less than two characters or stands twice.
+    A line is term<TAB>category (or ``NEAR_MISS``), and <TAB>2 after it for a term of the second tier.
+    Raises :class:`LabelError`, with file and line, for a line without a tab, an unknown category or tier, a term that folds to
+    less than two characters, stands twice or has a mark of ``CLAUSE_MARKS`` in it.
     """
     names = {c.name for c in categories} | {NEAR_MISS}
-    terms: dict[str, str] = {}
+    terms: dict[str, Term] = {}
     for number, line in enumerate(read_text(Path(path)).split("\n"), 1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
-        term, tab, name = line.strip("\r").partition("\t")
+        term, *rest = line.strip("\r").split("\t")
         folded = fold(term)
-        if not tab:
+        if not rest:
             raise LabelError("no tab between term and category", place=place)
+        name, tier = rest[0], "\t".join(rest[1:]) or "1"
+        if tier not in map(str, range(1, TIERS + 1)):
+            raise LabelError(f"unknown tier {tier!r}", place=place, way_out=f"1 to {TIERS}, or nothing for 1")
         if name not in names:
             raise LabelError(f"unknown category {name!r}", place=place, way_out=f"known: {'、'.join(sorted(names))}")
         if len(folded) < 2:
             raise LabelError(f"term {term!r} is shorter than two characters", place=place)
         if folded in terms:
             raise LabelError(f"term {term!r} stands twice", place=place)
-        terms[folded] = name
+        if not set(CLAUSE_MARKS).isdisjoint(folded):
+            raise LabelError(f"term {term!r} goes across clauses", place=place, way_out="give its parts, without the mark between them")
+        terms[folded] = Term(name, int(tier))
     return terms
 
 

@@ -3,7 +3,7 @@
 ``model.json``   format number, categories, thresholds, options, SHA-256 of the files it was trained on, metrics
 ``ngrams.txt``   one character n-gram a line
 ``ngrams.npy``   float32 of shape ``(n_ngrams, 1 + n_categories)``: inverse document frequency, then the weights
-``lexicon.tsv``  term, tab, category
+``lexicon.tsv``  term, tab, category (and a tab and 2, where the term is of the second tier)
 ``scorer.bin``   all of it compiled for the scorer (:mod:`policyclf.compiler`)
 ``README.md``    the model card
 
@@ -152,7 +152,7 @@ def save_model(model: Model, linear: Linear, path: str | Path, card: str) -> Non
     }
     arrays = io.BytesIO()
     np.save(arrays, np.column_stack([linear.idf, linear.weights]).astype(np.float32), allow_pickle=False)
-    columns = [*model.names, "无"]
+    columns = [f"{name}{tier}" for tier in ("", "\t2") for name in (*model.names, "无")]
     files = {
         "ngrams.txt": "".join(f"{ngram}\n" for ngram in linear.ngrams).encode(),
         "ngrams.npy": arrays.getvalue(),

@@ -22,6 +22,20 @@ class Category(NamedTuple):
     exclude: tuple[str, ...] = ()
 
 
+TIERS = 2
+
+
+class Term(NamedTuple):
+    """Where a lexicon term points: to a category's name or to ``无``, near miss.
+
+    ``tier`` 1 is for terms that are nearly always about that category; 2 for a wider list, less sure term by term. A model
+    gives each tier its own weight.
+    """
+
+    category: str
+    tier: int = 1
+
+
 class LabelRecord(NamedTuple):
     """One labelled passage, as a line of ``labels/*.jsonl`` has it."""
 

@@ -12,21 +12,24 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import ModelError, UsageError
+from policyclf.records import TIERS
 
 if TYPE_CHECKING:
     from policyclf.fallback import NumpyScorer
 
-MAGIC = b"PCLFSC01"
+MAGIC = b"PCLFSC02"
 N_POINTS = 0x110000
 PAGE = 256
 DROPPED = 0xFFFF
 CODE_BASE = 256  # a term's code: its length times this, plus its coverage column
+MAX_CATEGORIES = CODE_BASE // TIERS - 1
 MAX_LONGEST, MAX_DEPTH = 8, 64  # characters of an n-gram and of a term; they bound the work for each character of a text
 SECTIONS = ("pages", "points", "bases", "edges", "rows", "numbers")
 # magic, CRC-32 of what follows, then categories, row width, nodes, first node of two characters, slots for edges, longest
 # n-gram, longest path, heading length, context window, and the offset of each section and of the end
 HEADER = struct.Struct("<8sI9I7Q")
-CONTEXT_BLOCKS = 6
+CONTEXT_BLOCKS = 7
+N_MARKS = 6  # the first characters are the marks that part clauses
 
 
 def check(data: bytes, place: str) -> None:
@@ -41,7 +44,7 @@ def check(data: bytes, place: str) -> None:
     if zlib.crc32(memoryview(data)[12:]) != crc:
         raise ModelError("is damaged: its checksum is wrong", place=place, way_out=way_out)
     sensible = (
-        1 <= k <= 255
+        1 <= k <= MAX_CATEGORIES
         and k + 2 <= width < k + 10
         and width % 8 == 0
         and 0 < first <= nodes < 1 << 24
@@ -59,7 +62,7 @@ def check(data: bytes, place: str) -> None:
         "bases": 4 * first,
         "edges": 8 * slots,
         "rows": 4 * nodes * width,
-        "numbers": 8 * (2 + (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k),
+        "numbers": 8 * (2 + TIERS * (k + 1) * k + k + CONTEXT_BLOCKS * k * k + k),
     }
     found = {name: end - start for name, start, end in zip(SECTIONS, offsets[:-1], offsets[1:], strict=True)}
     ordered = offsets == sorted(offsets) and all(offset % 64 == 0 for offset in offsets[:-1])

@@ -89,20 +89,16 @@ def unknown_share(model: Model, texts: Sequence[str]) -> NDArray[Any]:
     out = np.zeros(len(texts))
     step = 10_000
     for begin in range(0, len(texts), step):
-        parts = [scorer._chars(text) for text in texts[begin : begin + step]]
+        parts = [scorer.characters(text) for text in texts[begin : begin + step]]
         n = len(parts)
         lengths = np.array([len(part) for part in parts])
         chars = np.concatenate([piece for part in parts for piece in (part, [0])]).astype(np.int64)  # 0: no walk goes across
         owner = np.repeat(np.arange(n), lengths + 1)
-        node, live = chars.copy(), np.flatnonzero(chars)
         known, possible = np.zeros(n), np.zeros(n)
-        for depth in range(2, scorer.longest + 1):
-            live = live[live + depth - 1 < len(chars)]
-            child = scorer._step(node[live], chars[live + depth - 1])
-            live = live[child != 0]
-            node[live] = child[child != 0]
-            known += np.bincount(owner[live], minlength=n)
-            possible += np.maximum(lengths - depth + 1, 0)
+        levels, _ = scorer.walk(chars)
+        for longer, level in enumerate(levels[1:], 1):
+            known += np.bincount(owner[level != 0], minlength=n)
+            possible += np.maximum(lengths - longer, 0)
         out[begin : begin + n] = 1 - known / np.maximum(possible, 1)
     return out
 

@@ -17,6 +17,7 @@ TERMINATORS = "。！？；｡!?;"
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # what str.splitlines cuts at
 CLOSERS = "”’」』）)】》〉〕］]"  # a closing mark belongs to the sentence that it ends; ASCII quotes do not say which way they face
 UNFINISHED = "，、,：:"  # a line that ends so goes on: no heading
+CLAUSE_MARKS = ",:;!?。"  # as folded
 HEADING_LENGTH = 30  # longer lines without a final stop are sentences cut short, not headings
 
 _BREAK = f"\r\n|[{LINE_BREAKS}]"
@@ -73,6 +74,15 @@ def fold(text: str) -> str:
     'ab审批改革'
     """
     return text.translate(_FOLD)
+
+
+def clauses(folded: str) -> list[str]:
+    """Return the clauses of a folded passage, each up to the marks that end it; put together they are the passage again.
+
+    >>> clauses("压减环节,发放补贴。")
+    ['压减环节,', '发放补贴。']
+    """
+    return re.findall(f"[^{CLAUSE_MARKS}]*[{CLAUSE_MARKS}]+|[^{CLAUSE_MARKS}]+", folded)
 
 
 def fold_positions(text: str) -> list[int]:

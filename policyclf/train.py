@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
 from policyclf.labels import NEAR_MISS, bundled, document_folds, label_matrix, read_categories, read_lexicon
 from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold
 from policyclf.model import Model, save_model
-from policyclf.records import Category, LabelRecord
+from policyclf.records import Category, LabelRecord, Term
+from policyclf.text import clauses, fold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-TERM_WEIGHT = 0.1  # a lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage is enough
+# A lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage or less is enough. A model is
+# the mean of one for each weight: better than either.
+TERM_WEIGHTS = (0.1, 0.03)
 
 
 class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,9 +41,10 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Stage one is a linear SVM for each category over character n-gram TF-IDF and lexicon
     coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic
-    regression for each category, reads the out-of-fold scores of the passage and of its neighbours, its heading and its
-    document, and gives calibrated probabilities (stacking, Wolpert 1992). Thresholds come from F1 on out-of-fold
-    probabilities (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
+    regression for each category, reads the out-of-fold scores of the passage, of its strongest clause (a long sentence may
+    state its measure in one clause of six), of its neighbours, its heading and its document, and gives
+    calibrated probabilities (stacking, Wolpert 1992). Thresholds come from F1 on out-of-fold probabilities
+    (:func:`policyclf.metrics.f1_threshold`); no document is ever cut.
 
     Parameters
     ----------
@@ -114,34 +118,44 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise LabelError(f"nothing to learn from: {error}", way_out="give more passages or lower min_df") from error
         tfidf = vector.transform(texts)
         matrix = stack(tfidf, lexicon.coverage(texts))
-        term_matrix = stack(vector.transform(terms), np.zeros((len(terms), len(names) + 1))) if terms else None
-        term_truth = label_matrix([[] if lexicon.terms[term] == NEAR_MISS else [lexicon.terms[term]] for term in terms], names)
+        parts = [clauses(fold(text)) or [""] for text in texts]
+        first = np.cumsum([0, *map(len, parts[:-1])])  # clause of each passage
+        clause_texts = list(chain.from_iterable(parts))
+        clause_matrix = stack(vector.transform(clause_texts), lexicon.coverage(clause_texts))
+        term_matrix = stack(vector.transform(terms), np.zeros((len(terms), len(lexicon.columns)))) if terms else None
+        term_truth = label_matrix([[] if term.category == NEAR_MISS else [term.category] for term in lexicon.terms.values()], names)
 
         def fit_linear(rows: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             if term_matrix is None:
                 return self._fit_linear(matrix[rows], truth[rows], np.ones(rows.sum()))
-            weight = np.concatenate([np.ones(rows.sum()), np.full(len(terms), TERM_WEIGHT)])
-            return self._fit_linear(vstack([matrix[rows], term_matrix], format="csr"), np.concatenate([truth[rows], term_truth]), weight)
+            stacked, labels = vstack([matrix[rows], term_matrix], format="csr"), np.concatenate([truth[rows], term_truth])
+            fits = [self._fit_linear(stacked, labels, np.repeat([1, weight], [rows.sum(), len(terms)])) for weight in TERM_WEIGHTS]
+            weights, intercepts = (np.mean(part, axis=0) for part in zip(*fits, strict=True))
+            return weights.astype(np.float32).astype(np.float64), intercepts  # as they are stored
 
         n_folds = min(self.folds, len(counts))
-        fold = document_folds(groups, n_folds, self.seed)
-        scores = np.zeros(truth.shape)
+        fold_number = document_folds(groups, n_folds, self.seed)
+        clause_fold = np.repeat(fold_number, [len(part) for part in parts])
+        scores, clause_scores = np.zeros(truth.shape), np.zeros((len(clause_texts), truth.shape[1]))
         for number in range(n_folds):
             say(f"out-of-fold scores, fold {number + 1} of {n_folds}")
-            held = fold == number
+            held = fold_number == number
             weights, intercepts = fit_linear(~held)
             scores[held] = matrix[held] @ weights + intercepts
+            held = clause_fold == number
+            clause_scores[held] = clause_matrix[held] @ weights + intercepts
         say("fitting the classifiers")
         weights, intercepts = fit_linear(np.ones(len(texts), bool))
         n_ngrams = tfidf.shape[1]
 
         say("fitting context and thresholds")
-        features = context_features(scores, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
+        strongest = np.maximum.reduceat(clause_scores, first, axis=0)
+        features = context_features(scores, strongest, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
         if not self.context:
-            features[:, truth.shape[1] :] = 0
+            features[:, 2 * truth.shape[1] :] = 0
         probability = np.zeros(truth.shape)
         for number in range(n_folds):
-            held = fold == number
+            held = fold_number == number
             slopes, offsets = self._fit_context(features[~held], truth[~held])
             probability[held] = _logistic(features[held] @ slopes + offsets)
         slopes, offsets = self._fit_context(features, truth)
@@ -152,7 +166,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ngrams=ngrams,
             idf=vector.idf_.astype(np.float32),
             weights=weights[:n_ngrams].astype(np.float32),
-            terms={term: lexicon.columns[name] for term, name in lexicon.terms.items()},
+            terms={term: lexicon.columns[place] for term, place in lexicon.terms.items()},
             coverage_weights=weights[n_ngrams:],
             intercepts=intercepts,
             context_weights=slopes,
@@ -227,7 +241,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shipped = {category.name: category for category in read_categories()}
         return tuple(shipped.get(name, Category(id=name, name=name)) for name in names), names, truth
 
-    def _terms(self, categories: Sequence[Category]) -> Mapping[str, str]:
+    def _terms(self, categories: Sequence[Category]) -> Mapping[str, Term]:
         if self.lexicon is None:
             return {}
         if self.lexicon != "default":
@@ -236,7 +250,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if {category.name for category in categories} <= {category.name for category in shipped}:
             terms = read_lexicon(bundled("labels") / "lexicon.tsv", shipped)
             known = {category.name for category in categories}
-            return {term: name for term, name in terms.items() if name in known or name == NEAR_MISS}
+            return {term: place for term, place in terms.items() if place.category in {*known, NEAR_MISS}}
         return {}
 
     def _fit_linear(self, matrix: csr_matrix, truth: NDArray[np.int8], weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

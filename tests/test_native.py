@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW, Linear, compile_scorer
 from policyclf.errors import ModelError, UsageError
 from policyclf.fallback import context_features
+from policyclf.records import TIERS
 from policyclf.scorer import CONTEXT_BLOCKS, DROPPED, HEADER, SECTIONS, open_scorer
-from policyclf.text import split
+from policyclf.text import clauses, fold, split
 from policyclf.train import PolicyClassifier
 
 BUILT = importlib.util.find_spec("policyclf._native") is not None
@@ -120,7 +121,9 @@ def assert_same(classifier: PolicyClassifier, texts: list[str], counts: list[int
     scores, decisions = (table(part, 3) for part in classifier.model_.scorer(path).passages(texts, counts))
     np.testing.assert_allclose(scores, expected, atol=1e-6, rtol=0)
     linear = classifier.linear_
-    features = context_features(expected, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
+    parts = [clauses(fold(text)) or [""] for text in texts]
+    strongest = np.array([classifier.reference_scores(part).max(0) for part in parts]).reshape(expected.shape)
+    features = context_features(expected, strongest, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
     expected = features @ linear.context_weights + linear.context_intercepts
     np.testing.assert_allclose(decisions, expected, atol=1e-5, rtol=0)
 
@@ -133,7 +136,7 @@ def test_scores_equal_scikit_learn(classifier: PolicyClassifier, path: str) -> N
     assert_same(classifier, texts, [0, 3, 0, len(texts) - 5, 2, 0], path)
 
 
-SMALL = "审批人才高层次行政许可并联公寓基金担保。，；\n \x00\u00a0aAＡ1審𠮷👍é"
+SMALL = "审批人才高层次行政许可并联公寓基金担保。，；:\n \x00\u00a0aAＡ1審𠮷👍é"
 PIECES = st.one_of(
     st.text(st.sampled_from(SMALL), max_size=40),
     st.text(max_size=30),
@@ -199,18 +202,18 @@ def some_linear(n_categories: int, longest: int, depth: int, seed: int = 0) -> L
     """A model with random weights."""
     random = np.random.default_rng(seed)
 
-    def words(n: int, length: int) -> list[str]:
-        return sorted({"".join(random.choice(list("审批人才资金一二\ue000𠮷"), random.integers(1, length + 1))) for _ in range(n)})
+    def words(n: int, length: int, marks: str = "") -> list[str]:
+        return sorted({"".join(random.choice(list("审批人才资金一二\ue000𠮷" + marks), random.integers(1, length + 1))) for _ in range(n)})
 
-    ngrams = words(400, longest)
-    terms = {term: int(random.integers(0, n_categories + 1)) for term in words(30, depth) if len(term) > 1}
+    ngrams = words(400, longest, ",;。")
+    terms = {term: int(random.integers(0, TIERS * (n_categories + 1))) for term in words(30, depth) if len(term) > 1}
     k = n_categories
     return Linear(
         ngrams=ngrams,
         idf=random.uniform(1, 9, len(ngrams)).astype(np.float32),
         weights=random.normal(size=(len(ngrams), k)).astype(np.float32),
         terms=terms,
-        coverage_weights=random.normal(size=(k + 1, k)),
+        coverage_weights=random.normal(size=(TIERS * (k + 1), k)),
         intercepts=random.normal(size=k),
         context_weights=random.normal(size=(CONTEXT_BLOCKS * k, k)),
         context_intercepts=random.normal(size=k),
@@ -219,11 +222,11 @@ def some_linear(n_categories: int, longest: int, depth: int, seed: int = 0) -> L
 
 
 @native
-@pytest.mark.parametrize(("n_categories", "longest", "depth"), [(1, 1, 1), (2, 1, 5), (6, 2, 2), (7, 3, 9), (14, 4, 3), (15, 3, 40), (255, 8, 2)])
+@pytest.mark.parametrize(("n_categories", "longest", "depth"), [(1, 1, 1), (2, 1, 5), (6, 2, 2), (7, 3, 9), (14, 4, 3), (15, 3, 40), (127, 8, 2)])
 def test_any_number_of_categories_and_any_length_of_n_gram(n_categories: int, longest: int, depth: int) -> None:
     data = compile_scorer(some_linear(n_categories, longest, depth))
     random = np.random.default_rng(1)
-    texts = ["".join(random.choice(list("审批人才资金一二三\ue000𠮷 。"), random.integers(0, 80))) for _ in range(100)] + ["审批人才" * 200]
+    texts = ["".join(random.choice(list("审批人才资金一二三\ue000𠮷 。，,"), random.integers(0, 80))) for _ in range(100)] + ["审批人才" * 200]
     one, two = (open_scorer(data, path=path).articles(texts) for path in ("native", "numpy"))
     assert bytes(one[0]) == two[0].tobytes()
     for left, right in zip(one[2:], two[2:], strict=True):
@@ -303,7 +306,7 @@ HOSTILE = {
     "point": ("points", 0, "<I", DROPPED - 1),
     "base": ("bases", 4, "<I", 0xFFFFFF),
     "child": ("edges", 0, "<Q", 1 << 48 | 0xFFFFFF << 24),
-    "first child": ("edges", 0, "<Q", 1 << 48 | 1 << 24),
+    "no child": ("edges", 0, "<Q", 1 << 48 | 1),
     "no character": ("edges", 0, "<Q", 500 << 24),
     "wrong character": ("edges", 0, "<Q", 0xFFFF << 48 | 500 << 24),
     "base of a child": ("edges", 0, "<Q", 1 << 48 | 500 << 24 | 0xFFFFFF),
