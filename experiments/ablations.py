@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -35,12 +34,12 @@ from policyclf.fallback import context_features
 from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
 from policyclf.labels import NEAR_MISS, document_folds, label_files, label_matrix, read_categories, read_labels, read_lexicon, sha256_of
 from policyclf.metrics import N_RESAMPLES, average_precision, divide, f1_threshold, precision_recall_f1
-from policyclf.records import LabelRecord
-from policyclf.text import fold
-from policyclf.train import TERM_WEIGHT, PolicyClassifier
+from policyclf.records import TIERS, LabelRecord
+from policyclf.text import clauses, fold
+from policyclf.train import TERM_WEIGHTS, PolicyClassifier
 
 SHIPPED = PolicyClassifier(min_df=train.MIN_DF).get_params()
-BLOCKS = ("own", "previous", "next", "window", "heading", "document")
+BLOCKS = ("own", "clause", "previous", "next", "window", "heading", "document")
 CHARS = (("char", *SHIPPED["ngram_range"]),)
 TERM_SCALE = 0.5  # of a term's own column beside its category's coverage: the penalty on what it may deviate is 4 times as high
 PRIOR = 5.0  # passages' worth of the category's own precision in the learned weight of a term
@@ -147,19 +146,19 @@ class Variant:
     sublinear: bool = True
     select: int = 0
     lexicon: str = "coverage"
-    term_weight: float = TERM_WEIGHT
+    term_weights: tuple[float, ...] = TERM_WEIGHTS  # the model is the mean of one for each
     learner: str = "svm"
     C: float = SHIPPED["C"]
     balanced: bool = False
     min_df: int = SHIPPED["min_df"]
-    pooling: str = ""
+    pooling: str = "max"
     blocks: tuple[str, ...] = BLOCKS
     rules: tuple[str, ...] = ("one standard error",)
 
 
 def variants() -> Iterator[Variant]:
     low, high = SHIPPED["ngram_range"]
-    yield Variant("shipped", f"characters {low}-{high}, lexicon, linear SVM, context, one standard error")
+    yield Variant("shipped", f"characters {low}-{high}, lexicon, linear SVM, clauses, context, one standard error")
     words = ("word", 1, 1)
     for a, b in ((1, 1), (1, 2), (1, 3), (1, 4), (2, 3)):
         if (a, b) != (low, high):
@@ -168,16 +167,16 @@ def variants() -> Iterator[Variant]:
     yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
     yield Variant("n-grams", "characters and jieba words", grams=(*CHARS, words))
     yield Variant("n-grams", "no n-grams, lexicon alone", grams=())
-    yield from (Variant("n-grams", f"in {n} passages or more", min_df=n) for n in (1, 2, 8) if n != SHIPPED["min_df"])
+    yield from (Variant("n-grams", f"in {n} passages or more", min_df=n) for n in (1, 2, 4, 16) if n != SHIPPED["min_df"])
     yield Variant("weighting", "plain term frequency", sublinear=False)
     yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
-    yield Variant("lexicon", "none", lexicon="none", term_weight=0)
-    yield Variant("lexicon", "none, and no context", lexicon="none", term_weight=0, blocks=BLOCKS[:1])
-    yield Variant("lexicon", "coverage alone, no terms among the passages", term_weight=0)
+    yield Variant("lexicon", "none", lexicon="none", term_weights=())
+    yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weights=(), blocks=BLOCKS[:1])
+    yield Variant("lexicon", "coverage alone, no terms among the passages", term_weights=())
     yield Variant("lexicon", "terms among the passages alone, no coverage", lexicon="none")
-    for weight in (0.03, 0.1, 0.3, 1.0):
-        if weight != TERM_WEIGHT:
-            yield Variant("lexicon", f"terms among the passages with weight {weight:g}", term_weight=weight)
+    yield from (Variant("lexicon", f"terms among the passages with weight {weight:g} alone", term_weights=(weight,)) for weight in (0.03, 0.1, 0.3))
+    yield Variant("lexicon", "both tiers in one", lexicon="one tier")
+    yield Variant("lexicon", "coverage by the first tier alone", lexicon="first tier")
     yield Variant("lexicon", "without near-miss terms", lexicon="no near misses")
     yield Variant("lexicon", "each term a feature of its own, shrunk to its category's", lexicon="terms")
     yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
@@ -187,13 +186,13 @@ def variants() -> Iterator[Variant]:
     yield Variant("learner", "logistic regression, C 10, balanced class weights", learner="logistic", C=10.0, balanced=True)
     yield Variant("learner", "SVM on n-grams weighted by naive Bayes", learner="nb-svm")
     yield Variant("learner", "complement naive Bayes", learner="nb")
-    yield Variant("clauses", "highest score of a clause instead of the passage's", pooling="max")
-    yield Variant("clauses", "log-sum of the clauses' scores instead", pooling="logsum")
-    yield Variant("clauses", "highest score of a clause as well", pooling="beside")
-    yield Variant("context", "none", blocks=BLOCKS[:1])
-    yield from (Variant("context", f"{block} alone", blocks=("own", block)) for block in BLOCKS[1:])
-    yield Variant("context", "both neighbours alone", blocks=("own", "previous", "next"))
-    yield from (Variant("context", f"all but {block}", blocks=tuple(b for b in BLOCKS if b != block)) for block in BLOCKS[1:])
+    yield Variant("clauses", "no strongest clause", blocks=tuple(block for block in BLOCKS if block != "clause"))
+    yield Variant("clauses", "strongest clause instead of the passage", blocks=BLOCKS[1:])
+    yield Variant("clauses", "log-sum of the clauses' scores beside the passage's", pooling="logsum")
+    yield Variant("context", "none", blocks=BLOCKS[:2])
+    yield from (Variant("context", f"{block} alone", blocks=(*BLOCKS[:2], block)) for block in BLOCKS[2:])
+    yield Variant("context", "both neighbours alone", blocks=(*BLOCKS[:2], "previous", "next"))
+    yield from (Variant("context", f"all but {block}", blocks=tuple(b for b in BLOCKS if b != block)) for block in BLOCKS[2:])
     yield Variant("thresholds", "", rules=("0.5", "best F1", "best F1 on the measured text itself: an upper bound"))
 
 
@@ -219,8 +218,8 @@ class Bench:
         """Return the clauses of all passages of a part, and the first clause of each passage."""
 
         def make() -> Any:
-            cut = [[clause for clause in re.split("[，,]", text) if len(clause) > 1] or [text] for text in self.parts[part].texts]
-            return [clause for clauses in cut for clause in clauses], np.cumsum([0, *map(len, cut)])[:-1]
+            cut = [clauses(fold(text)) or [""] for text in self.parts[part].texts]
+            return [clause for parts in cut for clause in parts], np.cumsum([0, *map(len, cut)])[:-1]
 
         return self.once(("clauses", part), make)
 
@@ -239,7 +238,7 @@ class Bench:
 
     def ngrams(self, variant: Variant, part: str) -> Any:
         """Return the n-grams of a part, several kinds side by side; vocabulary and idf come from what the variant trains on."""
-        taught = "terms" if variant.term_weight else "no terms"
+        taught = "terms" if variant.term_weights else "no terms"
 
         def inputs(kind: str, part: str) -> Any:
             return self.texts(part) if kind == "char" else self.words(part)
@@ -263,7 +262,7 @@ class Bench:
 
         def make() -> Any:
             number = {term: i for i, term in enumerate(self.lexicon.terms)}
-            cells = [(row, number[term], len(term)) for row, text in enumerate(self.texts(part)) for _, term, _ in self.lexicon.matches(fold(text))]
+            cells = [(row, number[term], len(term)) for row, text in enumerate(self.texts(part)) for _, term in self.lexicon.matches(fold(text))]
             rows, columns, lengths = np.array(cells, int).reshape(-1, 3).T
             return scipy.sparse.csr_matrix((lengths.astype(float), (rows, columns)), (len(self.texts(part)), len(number)))
 
@@ -284,21 +283,21 @@ class StageOne:
             self._learn_precision()
         grams = bench.ngrams(variant, "authored")[rows]
         lexicon = self.lexicon("authored")[rows]
-        weight = np.ones(len(rows))
-        if variant.term_weight:
-            terms = bench.lexicon.terms
+        terms = bench.lexicon.terms if variant.term_weights else {}
+        if terms:
             grams = scipy.sparse.vstack([grams, bench.ngrams(variant, "terms")], format="csr")
             nothing = scipy.sparse.csr_matrix((len(terms), lexicon.shape[1]))  # that a term covers itself says nothing
             lexicon = scipy.sparse.vstack([lexicon, nothing], format="csr")
-            truth = np.concatenate([truth, label_matrix([() if name == NEAR_MISS else (name,) for name in terms.values()], bench.names)])
-            weight = np.concatenate([weight, np.full(len(terms), variant.term_weight)])
+            truth = np.concatenate([truth, label_matrix([() if term.category == NEAR_MISS else (term.category,) for term in terms.values()], bench.names)])
         n_grams = grams.shape[1]
         matrix = scipy.sparse.hstack([grams, lexicon], format="csr")
         self.weights = np.zeros((matrix.shape[1], truth.shape[1]))
         self.intercepts = np.full(truth.shape[1], -1.0)
         for k in range(truth.shape[1]):
             if truth[:, k].any():
-                self.weights[:, k], self.intercepts[k] = self._fit(matrix, truth[:, k], weight, n_grams)
+                weights = [np.repeat([1, weight], [len(rows), len(terms)]) for weight in variant.term_weights or (1.0,)]
+                fits = [self._fit(matrix, truth[:, k], weight, n_grams) for weight in weights]
+                self.weights[:, k], self.intercepts[k] = np.mean([fit[0] for fit in fits], axis=0), np.mean([fit[1] for fit in fits])
 
     def scores(self, part: str) -> np.ndarray:
         """Return the scores of a part, shape ``(n_texts, n_categories)``."""
@@ -340,8 +339,13 @@ class StageOne:
         if kind == "precision":
             return scipy.sparse.csr_matrix(self._weighted_coverage(part))
         coverage = self.bench.coverage(part)
+        tiers = coverage.reshape(len(coverage), TIERS, -1)
         if kind == "no near misses":
-            coverage = coverage[:, :-1]
+            coverage = tiers[:, :, :-1].reshape(len(coverage), -1)
+        if kind == "one tier":
+            coverage = np.minimum(tiers.sum(1), 1)
+        if kind == "first tier":
+            coverage = tiers[:, 0]
         if kind == "terms":
             return stack(self.bench.occurrences(part) * (TERM_SCALE / COVERAGE_CAP), coverage)
         return scipy.sparse.csr_matrix(coverage)
@@ -350,7 +354,8 @@ class StageOne:
         """Count, for each term, the passages it occurs in and those of them that carry its category."""
         bench = self.bench
         authored = bench.parts["authored"]
-        self.column = np.array([bench.lexicon.columns[name] for name in bench.lexicon.terms.values()])
+        number = {name: k for k, name in enumerate([*bench.names, NEAR_MISS])}
+        self.column = np.array([number[term.category] for term in bench.lexicon.terms.values()])
         truth = np.column_stack([authored.truth, ~authored.truth.any(1)])
         cells = bench.occurrences("authored").tocoo()
         inside = np.isin(cells.row, self.rows)
@@ -387,13 +392,12 @@ def stage_one(bench: Bench, variant: Variant) -> tuple[dict[str, np.ndarray], di
 
     def score(stage: StageOne, part: str, rows: Any) -> None:
         scores[part][rows] = stage.scores(part)[rows]
-        if variant.pooling:
-            values = stage.scores(f"{part} clauses")
-            first = bench.clauses(part)[1]
-            found = np.maximum.reduceat(values, first)
-            if variant.pooling == "logsum":
-                found = np.log(np.add.reduceat(np.exp(CONTEXT_SLOPE * values), first)) / CONTEXT_SLOPE
-            pooled[part][rows] = found[rows]
+        values = stage.scores(f"{part} clauses")
+        first = bench.clauses(part)[1]
+        found = np.maximum.reduceat(values, first)
+        if variant.pooling == "logsum":
+            found = np.log(np.add.reduceat(np.exp(CONTEXT_SLOPE * values), first)) / CONTEXT_SLOPE
+        pooled[part][rows] = found[rows]
 
     for k in range(number.max() + 1):
         score(StageOne(bench, variant, np.flatnonzero(number != k)), "authored", number == k)
@@ -419,10 +423,7 @@ def probabilities(bench: Bench, variant: Variant) -> dict[str, np.ndarray]:
     seen = {}
     for part in parts:
         text = bench.parts[part]
-        own = pooled[part] if variant.pooling in ("max", "logsum") else scores[part]
-        seen[part] = context_features(own, text.texts, text.counts, CONTEXT_SLOPE, CONTEXT_WINDOW)[:, kept]
-        if variant.pooling == "beside":
-            seen[part] = np.column_stack([seen[part], pooled[part]])
+        seen[part] = context_features(scores[part], pooled[part], text.texts, text.counts, (CONTEXT_SLOPE, CONTEXT_WINDOW))[:, kept]
     out = {part: np.zeros(bench.parts[part].truth.shape) for part in parts}
     for k in range(width):
         for part, held in [("authored", number == j) for j in range(number.max() + 1)] + [("real", None)] * ("real" in parts):

@@ -114,7 +114,7 @@ def instruments(truth: np.ndarray, names: Sequence[str], lexicon: Lexicon, terms
         bare = sum(not any(term.startswith(f"{k}:") for term in terms[i]) for i in carrying)
         hits = [i for i in range(len(truth)) if any(term.startswith(f"{k}:") for term in terms[i])]
         out[name] = {
-            "terms_in_lexicon": sum(value == name for value in lexicon.terms.values()),
+            "terms_in_lexicon": sum(term.category == name for term in lexicon.terms.values()),
             "different_terms": len(found),
             "different_terms_in_three_passages": sum(n >= 3 for n in found.values()),
             "passages_without_a_term": bare,
@@ -122,7 +122,7 @@ def instruments(truth: np.ndarray, names: Sequence[str], lexicon: Lexicon, terms
         }
     last = len(names)
     out[NEAR_MISS] = {
-        "terms_in_lexicon": sum(value == NEAR_MISS for value in lexicon.terms.values()),
+        "terms_in_lexicon": sum(term.category == NEAR_MISS for term in lexicon.terms.values()),
         "different_terms": len({term for row in terms for term in row if term.startswith(f"{last}:")}),
     }
     return out
@@ -162,7 +162,8 @@ def main() -> None:
     truth = label_matrix([r.labels for r in records], names)
     labelled = truth.any(1)
     lexicon = Lexicon(read_lexicon(train.ROOT / "labels" / "lexicon.tsv", categories), names)
-    terms = [{f"{column}:{term}" for _, term, column in lexicon.matches(fold(text))} for text in texts]
+    number = {name: k for k, name in enumerate([*names, NEAR_MISS])}
+    terms = [{f"{number[lexicon.terms[term].category]}:{term}" for _, term in lexicon.matches(fold(text))} for text in texts]
 
     result: dict[str, Any] = {
         "labels": sha256_of(files),

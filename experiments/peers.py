@@ -39,6 +39,7 @@ from threadpoolctl import threadpool_limits
 from policyclf.evaluation import probabilities
 from policyclf.labels import document_folds, label_files, read_labels, sha256_of
 from policyclf.metrics import f1_threshold
+from policyclf.records import TIERS
 from policyclf.tagger import load
 from policyclf.text import fold
 from policyclf.train import PolicyClassifier
@@ -107,7 +108,7 @@ def fit_keywords(bench: Bench, some: Texts, words: list[list[str]]) -> Score:
 
 def fit_lexicon(bench: Bench, some: Texts, words: list[list[str]]) -> Score:
     """Count the characters that the lexicon's terms of each category cover."""
-    return lambda texts, words: np.array([[row[k] for k in range(len(bench.names))] for row in bench.lexicon.coverage(texts)])
+    return lambda texts, words: bench.lexicon.coverage(texts).reshape(len(texts), TIERS, -1).sum(1)[:, : len(bench.names)]
 
 
 # --------------------------------------------------------------------------- scikit-learn

@@ -4,7 +4,6 @@
  * nothing below needs to look twice. A model never changes after that and each call has memory of its own: calls may run
  * in several threads at once, and the GIL is held only while texts are taken over and results handed back.
  */
-#define _DEFAULT_SOURCE /* madvise */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -13,9 +12,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 /* The format of the file, as in scorer.py and compiler.py. */
 enum { PAGE = 256, N_PAGES = 0x110000 / PAGE, DROPPED = 0xFFFF, CODE_BASE = 256, CONTEXT_BLOCKS = 7, N_MARKS = 6, TIERS = 2, MAX_LONGEST = 8, MAX_DEPTH = 64 };
@@ -31,7 +27,6 @@ typedef uint64_t Edge; /* 0 where there is none */
 enum { CHAIN_LENGTH = 256 }; /* longer passages count n-grams by node: walking chains of repeats is quadratic */
 enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = 2 * CHAIN_LENGTH * MAX_LONGEST };
 enum { PART_LENGTH = 1 << 17, PART_TEXTS = 4096 }; /* code points and texts taken over before the GIL is released */
-enum { HUGE_PAGE = 1 << 21 };
 enum { AHEAD = 16 }; /* positions between asking for an edge and looking at it */
 
 #if defined(__GNUC__)
@@ -228,18 +223,14 @@ static PyObject *scorer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         problem = check_header(&s->header, (size_t)size);
     }
     if (!problem) {
-        /* Rows must not straddle cache lines; the bytes of a bytes object begin anywhere. And as one looks up edges and rows all
-           over the file, every small page of it costs a search in the page tables: ask for huge ones. */
-        unsigned char *memory = malloc((size_t)size + HUGE_PAGE);
+        /* Rows must not straddle cache lines; the bytes of a bytes object begin anywhere. */
+        unsigned char *memory = malloc((size_t)size + 64);
         if (!memory) {
             Py_DECREF(s);
             return PyErr_NoMemory();
         }
         s->allocation = memory;
-        s->memory = memory + (HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE);
-#if defined(__linux__)
-        madvise(s->memory, (size_t)size, MADV_HUGEPAGE);
-#endif
+        s->memory = memory + (64 - (uintptr_t)memory % 64);
         memcpy(s->memory, bytes, (size_t)size);
         problem = check_sections(s);
     }

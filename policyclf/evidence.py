@@ -66,7 +66,7 @@ class Reader:
         texts = [p.text for p in tagged.passages]
         scores, decisions = self._scorer.passages(texts, [len(texts)])
         n = len(tagged.categories)
-        features = context_features(scores, scores, texts, [len(texts)], *self._scorer.context_shape)[passage].reshape(CONTEXT_BLOCKS, n)
+        features = context_features(scores, scores, texts, [len(texts)], self._scorer.context_shape)[passage].reshape(CONTEXT_BLOCKS, n)
         parts = (features * self._scorer.context_weights[:, k].reshape(CONTEXT_BLOCKS, n)).sum(1)
         context = [Evidence(name, -1, -1, float(part)) for name, part in zip(CONTEXT_NAMES, parts[2:], strict=True)]
         decision = float(decisions[passage, k])

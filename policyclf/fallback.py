@@ -95,7 +95,7 @@ class NumpyScorer:
                 end += 1
             scores[start:end], strongest[start:end] = self._scores(texts[start:end])
             start = end
-        features = context_features(scores, strongest, texts, counts, float(self._slope), self.window)
+        features = context_features(scores, strongest, texts, counts, self.context_shape)
         return scores, features @ self._context + self._context_intercepts
 
     def clauses(self, text: str) -> tuple[list[str], NDArray[np.float64]]:
@@ -121,7 +121,8 @@ class NumpyScorer:
     @property
     def own_intercepts(self) -> NDArray[np.float64]:
         """The part of each decision that no word and no neighbour moves, shape ``(n_categories,)``."""
-        return self._context_intercepts + self._intercepts @ np.add(*self.own_weights)
+        passage, clause = self.own_weights
+        return self._context_intercepts + self._intercepts @ (passage + clause)
 
     def per_character(self, text: str) -> NDArray[np.float64]:
         """Take the stage-one scores of one passage apart.
@@ -208,7 +209,7 @@ class NumpyScorer:
         hit = np.flatnonzero(self._values.take(node))
         width = len(self._coverage)
         cells = clause[hit] * width + self._columns[node[hit]]
-        covered = np.bincount(cells, self._values[node[hit]], len(parts) * width).reshape(-1, width)
+        covered = np.bincount(cells, self._values[node[hit]], len(parts) * width).reshape(-1, width).astype(np.float64)
         return self._finish(sums, np.add.reduceat(covered, first, axis=0)), np.maximum.reduceat(self._finish(parts, covered), first, axis=0)
 
     def _finish(self, sums: NDArray[np.float64], covered: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -269,15 +270,18 @@ class NumpyScorer:
 
 
 def context_features(
-    scores: NDArray[np.float64], strongest: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int], slope: float, window: int
+    scores: NDArray[np.float64], strongest: NDArray[np.float64], texts: Sequence[str], counts: Sequence[int], shape: tuple[float, int]
 ) -> NDArray[np.float64]:
     """Return what the second stage sees of each passage, shape ``(n, CONTEXT_BLOCKS * n_categories)``.
+
+    ``shape`` is the slope and the window of the model.
 
     The blocks: the passage's own scores and those of its strongest clauses, and the logistic of ``slope`` times the scores of the previous and the next
     passage, of up to ``window`` passages on either side (mean), of the heading above, and of the whole document (mean).
     A block is 0 where there is no such passage.
     """
     n, k = scores.shape
+    slope, window = shape
     with np.errstate(over="ignore"):  # a score far below the margin: the logistic is 0
         squashed = 1 / (1 + np.exp(-slope * scores))
     features = np.zeros((n, CONTEXT_BLOCKS, k))

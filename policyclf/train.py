@@ -150,7 +150,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         say("fitting context and thresholds")
         strongest = np.maximum.reduceat(clause_scores, first, axis=0)
-        features = context_features(scores, strongest, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
+        features = context_features(scores, strongest, texts, counts, (CONTEXT_SLOPE, CONTEXT_WINDOW))
         if not self.context:
             features[:, 2 * truth.shape[1] :] = 0
         probability = np.zeros(truth.shape)

@@ -81,7 +81,14 @@ def test_bad_categories(tmp_path: Path, content: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [("秒批 审批改革", "no tab"), ("秒批\t审批", "unknown category"), ("批\t审批改革", "shorter than two"), ("秒批\t审批改革\n秒 批\t人才", "stands twice")],
+    [
+        ("秒批 审批改革", "no tab"),
+        ("秒批\t审批", "unknown category"),
+        ("批\t审批改革", "shorter than two"),
+        ("秒批\t审批改革\n秒 批\t人才", "stands twice"),
+        ("秒批，快批\t审批改革", "across clauses"),
+        ("秒批\t审批改革\t3", "unknown tier"),
+    ],
 )
 def test_bad_lexicon(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "lexicon.tsv"

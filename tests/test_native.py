@@ -123,7 +123,7 @@ def assert_same(classifier: PolicyClassifier, texts: list[str], counts: list[int
     linear = classifier.linear_
     parts = [clauses(fold(text)) or [""] for text in texts]
     strongest = np.array([classifier.reference_scores(part).max(0) for part in parts]).reshape(expected.shape)
-    features = context_features(expected, strongest, texts, counts, CONTEXT_SLOPE, CONTEXT_WINDOW)
+    features = context_features(expected, strongest, texts, counts, (CONTEXT_SLOPE, CONTEXT_WINDOW))
     expected = features @ linear.context_weights + linear.context_intercepts
     np.testing.assert_allclose(decisions, expected, atol=1e-5, rtol=0)
 

@@ -79,7 +79,7 @@ def test_every_passage_has_both_codings() -> None:
 def test_lexicon() -> None:
     terms = read_lexicon(ROOT / "labels" / "lexicon.tsv", read_categories())
     assert len(terms) >= 12_000
-    for name, group in groupby(sorted(terms.values())):
+    for name, group in groupby(sorted(term.category for term in terms.values())):
         assert len(list(group)) >= 300, name
 
 
