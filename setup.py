@@ -1,12 +1,13 @@
 """Build the native scorer where there is a C compiler; where there is none, the build goes on without it."""
 
+import sys
 import sysconfig
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# One wheel serves every Python from 3.10 on; a free-threaded Python has no stable ABI.
-STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# One wheel serves every Python from 3.11 on. The stable ABI of 3.10 has no buffers, and a free-threaded Python has none at all.
+STABLE = sys.version_info >= (3, 11) and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 class OptionalBuild(build_ext):
@@ -25,7 +26,7 @@ native = Extension(
     "policyclf._native",
     ["policyclf/_native.c"],
     optional=True,
-    define_macros=[("Py_LIMITED_API", "0x030A0000")] if STABLE else [],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
     py_limited_api=STABLE,
     libraries=[] if windows else ["m"],
     extra_compile_args=[] if windows else ["-std=c11", "-O3"],
@@ -35,5 +36,5 @@ setup(
     ext_modules=[native],
     exclude_package_data={"policyclf": ["*.c"]},
     cmdclass={"build_ext": OptionalBuild},
-    options={"bdist_wheel": {"py_limited_api": "cp310"}} if STABLE else {},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE else {},
 )

@@ -395,6 +395,7 @@ def cold_start(contenders: Sequence[Contender], model: Path, folder: Path) -> di
     jobs = []
     for name, arguments in programs.items():
         extra = {"PYTHONPATH": str(ROOT), **({"POLICYCLF_SCORER": name} if name in ("native", "numpy") else {})}
+        extra["PYTHONDONTWRITEBYTECODE"] = ""  # the first start leaves bytecode behind, as an installation does
         jobs.append([name, [sys.executable, *arguments], extra])
     # From a small process: a child's peak memory counts that of the process it was forked from.
     done = subprocess.run([sys.executable, "-c", STARTER], input=json.dumps(jobs), capture_output=True, text=True, check=True)

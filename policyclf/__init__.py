@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from policyclf.article import read_article, read_articles
     from policyclf.batch import tag_files
     from policyclf.errors import ArticleError, EncodingError, LabelError, ModelError, OutputError, PolicyclfError, UsageError

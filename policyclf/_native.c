@@ -1,7 +1,7 @@
 /* The native scorer: the same splitting, scores and decisions as policyclf/fallback.py, one passage at a time.
  *
- * The compiled file (policyclf/compiler.py) is copied once to aligned memory and every index in it is checked, so that
- * nothing below needs to look twice. A model never changes after that and each call has memory of its own: calls may run
+ * The compiled file (policyclf/compiler.py) is taken as it stands if nobody can change it and it is aligned, else copied; every
+ * index in it is checked, so that nothing below needs to look twice. A model never changes after that and each call has memory of its own: calls may run
  * in several threads at once, and the GIL is held only while texts are taken over and results handed back.
  */
 #define PY_SSIZE_T_CLEAN
@@ -45,7 +45,8 @@ typedef struct {
     PyObject_HEAD
     Py_ssize_t n_categories;
     Header header;
-    void *allocation, *memory; /* the file begins at the first cache line of the allocation */
+    Py_buffer file;            /* held where it is used as it stands */
+    void *allocation, *memory; /* else the file was copied to the first cache line of the allocation */
     const uint16_t *pages;
     const uint32_t *points, *bases;
     const Edge *edges;
@@ -209,31 +210,39 @@ static PyObject *scorer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     Scorer *s;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     const char *problem;
-    char *bytes;
-    Py_ssize_t size;
+    size_t size;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "S:NativeScorer", names, &data) || PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:NativeScorer", names, &data))
         return NULL;
     s = (Scorer *)allocate(type, 0);
     if (!s)
         return NULL;
-    problem = (size_t)size < sizeof(Header) ? "it is too short" : NULL;
-    if (!problem) {
-        memcpy(&s->header, bytes, sizeof(Header));
-        problem = check_header(&s->header, (size_t)size);
+    if (PyObject_GetBuffer(data, &s->file, PyBUF_SIMPLE) < 0) {
+        Py_DECREF(s);
+        return NULL;
     }
+    size = (size_t)s->file.len;
+    problem = size < sizeof(Header) ? "it is too short" : NULL;
     if (!problem) {
+        memcpy(&s->header, s->file.buf, sizeof(Header));
+        problem = check_header(&s->header, size);
+    }
+    if (!problem && s->file.readonly && (uintptr_t)s->file.buf % 64 == 0)
+        s->memory = s->file.buf;
+    else if (!problem) {
         /* Rows must not straddle cache lines; the bytes of a bytes object begin anywhere. */
-        unsigned char *memory = malloc((size_t)size + 64);
+        unsigned char *memory = malloc(size + 64);
         if (!memory) {
             Py_DECREF(s);
             return PyErr_NoMemory();
         }
         s->allocation = memory;
         s->memory = memory + (64 - (uintptr_t)memory % 64);
-        memcpy(s->memory, bytes, (size_t)size);
-        problem = check_sections(s);
+        memcpy(s->memory, s->file.buf, size);
+        PyBuffer_Release(&s->file);
     }
+    if (!problem)
+        problem = check_sections(s);
     if (!problem && prepare(s) < 0) {
         Py_DECREF(s);
         return PyErr_NoMemory();
@@ -249,9 +258,10 @@ static PyObject *scorer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 static void scorer_dealloc(Scorer *s)
 {
-    PyTypeObject *type = Py_TYPE(s);
+    PyTypeObject *type = Py_TYPE((PyObject *)s);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
+    PyBuffer_Release(&s->file); /* does nothing where none is held */
     free(s->allocation);
     free(s->weights);
     release(s);

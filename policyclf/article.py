@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 from policyclf.dateline import find_date, find_place, find_publisher, find_title
 from policyclf.encoding import decode
 from policyclf.errors import ArticleError, PolicyclfError, UsageError
 from policyclf.records import Article
 from policyclf.text import unwrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
 
 __all__ = ["LEGACY", "SUFFIXES", "articles_of_bytes", "decode", "find_files", "read_article", "read_articles", "read_each"]
 

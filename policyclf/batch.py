@@ -17,7 +17,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from policyclf.article import find_files
 from policyclf.errors import ArticleError, OutputError, UsageError
@@ -25,6 +24,7 @@ from policyclf.journal import Failure, Journal, Row, from_line, marked_line, to_
 from policyclf.records import Article, TaggedArticle
 from policyclf.workers import BATCH_FILES, Made, Task, Worker, fingerprint_of, in_order
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from policyclf.reprint import Fingerprint, Reprints
     from policyclf.tagger import Tagger

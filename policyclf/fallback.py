@@ -25,7 +25,7 @@ _BATCH = 1 << 15  # characters walked at once: larger arrays leave the cache, sm
 class NumpyScorer:
     """Scores from a compiled model; ``data`` must have passed :func:`policyclf.scorer.check`."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         _, _, k, width, nodes, self._first, slots, longest, depth, _, window, *offsets = HEADER.unpack_from(data)
         sizes = {"bases": self._first, "edges": slots, "rows": nodes * width}
         arrays = {

@@ -12,10 +12,13 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from policyclf.errors import OutputError, PolicyclfError
-from policyclf.records import Article, Evidence, Tag, TaggedArticle, TaggedPassage
+from policyclf.records import Article, Evidence, NamedTuple, Tag, TaggedArticle, TaggedPassage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FIELDS = ("source", "sha256", "format", "encoding", "title", "date", "place", "publisher")
 _SYNC_SECONDS = 5.0  # a power cut costs so much work at most; syncing every batch would cost more than tagging it

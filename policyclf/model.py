@@ -16,14 +16,15 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import ModelError, UsageError
 from policyclf.records import Category
 from policyclf.scorer import open_scorer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from policyclf.compiler import Linear
 
@@ -40,7 +41,7 @@ class Model:
         self,
         categories: tuple[Category, ...],
         thresholds: tuple[float, ...],
-        compiled: bytes,
+        compiled: bytes | memoryview,
         meta: Mapping[str, Any],
         path: str = "",
     ) -> None:
@@ -72,7 +73,7 @@ class Model:
         return open_scorer(self.compiled, f"{self.path}/scorer.bin" if self.path else "model", path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_scorer"}
+        return {key: value for key, value in self.__dict__.items() if key != "_scorer"} | {"compiled": bytes(self.compiled)}
 
     def thresholds_at(self, precision: float | None) -> tuple[float, ...]:
         """Return the thresholds that tag only what is at least so sure, or the usual ones for None.
@@ -99,8 +100,7 @@ def load_model(path: str | Path) -> Model:
     try:
         with open(file, "rb") as stream:
             meta = json.loads(stream.read())
-        with open(os.path.join(path, "scorer.bin"), "rb") as stream:
-            compiled = stream.read()
+        compiled = _read_compiled(os.path.join(path, "scorer.bin"))
     except FileNotFoundError as error:
         raise ModelError(f"is no model: {os.path.basename(error.filename)} is missing", place=path) from error
     except OSError as error:
@@ -126,6 +126,23 @@ def load_model(path: str | Path) -> Model:
     if model.scorer().n_categories != len(categories):
         raise ModelError("is damaged: model.json and scorer.bin do not belong together", place=path)
     return model
+
+
+def _read_compiled(path: str) -> bytes | memoryview:
+    """Read a file in one go, on Linux into large pages: a start waits for a handful of them, not for thousands of small ones."""
+    with open(path, "rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
+
+            memory = mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+            memory.madvise(MADV_HUGEPAGE)
+        except (ImportError, OSError, ValueError):  # another system, a kernel without large pages, an empty file
+            return stream.read()
+        view, at = memoryview(memory), 0
+        while at < size and (n := stream.readinto(view[at:])):
+            at += n
+        return view[:at].toreadonly()
 
 
 def _category(entry: Mapping[str, Any]) -> Category:

@@ -8,7 +8,31 @@ Offsets are code points of ``Article.text``, half open, so that ``article.text[p
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
+
+# Importing typing takes a fifth of the time of a start, so what a tag needs does without: type checkers take any name like
+# this one for true.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple  # noqa: PLC0414 - to be imported from here
+else:
+
+    class _Maker(type):
+        """Makes of a class body with annotated fields what ``typing.NamedTuple`` makes of it."""
+
+        def __new__(cls, name, bases, body):
+            if not bases:
+                return super().__new__(cls, name, bases, body)
+            fields = body["__annotations__"]
+            made = namedtuple(name, fields, defaults=[body[field] for field in fields if field in body])
+            for key, value in body.items():
+                if key not in fields:
+                    setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_Maker):
+        """The base of the records."""
 
 
 class Category(NamedTuple):

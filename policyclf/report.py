@@ -33,7 +33,7 @@ def write_report(
 ) -> None:
     """Write the report of results, which are iterated once; memory holds one article at a time.
 
-    ``thresholds`` (one a category) is where the page's slider stands at first; without them it shows the stored tags.
+    The page first shows the stored tags; its chips name ``thresholds`` (one a category), those of the model that made them.
     ``codebook`` gives English names and definitions. Raises :class:`policyclf.OutputError` where articles were tagged
     with different categories.
     """

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import ModelError, UsageError
 from policyclf.records import TIERS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from policyclf.fallback import NumpyScorer
 
 MAGIC = b"PCLFSC02"
@@ -32,7 +34,7 @@ CONTEXT_BLOCKS = 7
 N_MARKS = 6  # the first characters are the marks that part clauses
 
 
-def check(data: bytes, place: str) -> None:
+def check(data: bytes | memoryview, place: str) -> None:
     """Refuse a compiled file that is damaged; what passes has sections of the right sizes, as they were written.
 
     Raises :class:`ModelError`. Indices inside the sections are checked by each scorer as it loads them.
@@ -72,7 +74,7 @@ def check(data: bytes, place: str) -> None:
         raise ModelError("is damaged: its sections have wrong sizes", place=place, way_out=way_out)
 
 
-def open_scorer(data: bytes, place: str = "model", path: str = "") -> Any:
+def open_scorer(data: bytes | memoryview, place: str = "model", path: str = "") -> Any:
     """Return the scorer for a compiled file: the native core, or NumPy where it was not built.
 
     ``path`` (``"native"`` or ``"numpy"``, else the environment variable ``POLICYCLF_SCORER``) asks for one of them.
@@ -95,7 +97,7 @@ def open_scorer(data: bytes, place: str = "model", path: str = "") -> Any:
         raise ModelError(f"is damaged: {error}", place=place, way_out="train or download the model again") from error
 
 
-def numpy_scorer(data: bytes) -> NumpyScorer:
+def numpy_scorer(data: bytes | memoryview) -> NumpyScorer:
     """Return the NumPy scorer; raises :class:`ValueError` for an index that leads out of its section."""
     from policyclf.fallback import NumpyScorer
 

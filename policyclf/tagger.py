@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
 from policyclf.errors import UsageError
 from policyclf.model import Model, load_model
@@ -12,8 +11,10 @@ from policyclf.records import Article, Evidence, Explanation, Tag, TaggedArticle
 from policyclf.shipped import shipped
 from policyclf.text import LINE_BREAKS, has_chinese, is_heading, unwrap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from policyclf.evidence import Reader
 

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from policyclf.article import read_each
 from policyclf.errors import ArticleError, UsageError
 from policyclf.journal import Failure, to_line
-from policyclf.records import Article, TaggedArticle
+from policyclf.records import Article, NamedTuple, TaggedArticle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from typing import Any
 
     from policyclf.reprint import Fingerprint
     from policyclf.tagger import Tagger
@@ -264,6 +263,9 @@ class _Pool:
 
 
 def _begin(worker: Worker) -> None:
+    import signal
+    import threading
+
     global _worker  # noqa: PLW0603 -- a process has one worker, and functions sent to it reach nothing else
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C goes to every process of a terminal; the parent ends its own
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()

@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 SANITIZERS = "address,undefined,float-divide-by-zero,float-cast-overflow"
-FLAGS = f"-std=c11 -O1 -g -fPIC -shared -fno-omit-frame-pointer -fsanitize={SANITIZERS} -fno-sanitize-recover=all -DPy_LIMITED_API=0x030A0000"
+FLAGS = f"-std=c11 -O1 -g -fPIC -shared -fno-omit-frame-pointer -fsanitize={SANITIZERS} -fno-sanitize-recover=all -DPy_LIMITED_API=0x030B0000"
 
 
 def build_and_run(seconds: float, model: str) -> int:

@@ -9,6 +9,7 @@ import threading
 import time
 import unicodedata
 import zlib
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -260,10 +261,15 @@ def test_empty_and_wrong_arguments(compiled: bytes, path: str) -> None:
 
 
 @native
-def test_the_native_scorer_takes_bytes_only(compiled: bytes) -> None:
+def test_the_native_scorer_takes_a_buffer_that_may_change_later(compiled: bytes) -> None:
     from policyclf._native import NativeScorer
 
-    for wrong in (bytearray(compiled), "text", None):
+    expected = NativeScorer(compiled).passages(MONEY, [len(MONEY)])
+    for data in (bytearray(compiled), array("B", compiled)):
+        scorer = NativeScorer(data)
+        memoryview(data)[:] = bytes(len(compiled))
+        assert scorer.passages(MONEY, [len(MONEY)]) == expected
+    for wrong in ("text", None):
         with pytest.raises(TypeError):
             NativeScorer(wrong)  # type: ignore[arg-type]
     for short in (b"", compiled[:8], compiled[:100], compiled[:-1000]):
