@@ -48,7 +48,7 @@ def write(
     complete. ``language`` (``"zh"`` or ``"en"``) is that of the column names and of the report. With ``only_tagged`` the
     tables hold only passages with a category (counts and shares stay those of the whole article). ``thresholds`` (one a
     category, :attr:`Tagger.thresholds`) and ``codebook`` (for English names and definitions) are shown by the report;
-    without thresholds it finds them from the tags.
+    without thresholds its chips name none.
 
     Raises :class:`UsageError` for another ending or language, :class:`OutputError` where the file cannot be written or
     the articles of a table were tagged with different categories; errors of ``results`` itself pass through.
