@@ -148,6 +148,15 @@ def batch() -> str:
     return f"Articles of {facts['passages_per_article']} passages, {facts['cores']} cores; medians.\n\n" + "\n".join(rows)
 
 
+def scaling() -> str:
+    rows = ["| passages | n-grams | processor seconds | a thousand passages, s | peak memory, MB |", "|---:|---:|---:|---:|---:|"]
+    for row in result("scaling")["rows"]:
+        mark = " (composed of clauses)" if row["composed_of_clauses"] else ""
+        each = row["cpu_seconds"] / row["passages"] * 1000
+        rows.append(f"| {row['passages']:,}{mark} | {row['n_ngrams']:,} | {row['cpu_seconds']:.0f} | {each:.1f} | {row['peak_mb']:,} |")
+    return "\n".join(rows)
+
+
 def crash() -> str:
     facts = result("crash")
     rows = ["| what was done to a run | outcome |", "|---|---|"]
@@ -164,7 +173,7 @@ BLOCKS = {
     "README.zh-CN.md": {"quality": lambda: quality(True), "speed": lambda: speed(True)},
     "labels/README.md": {"labels": lambda: labels(False)},
     "experiments/README.md": {
-        "rounds": rounds, "ablations": ablations, "peers": lambda: peers(False), "missing": missing, "batch": batch, "crash": crash,
+        "rounds": rounds, "ablations": ablations, "peers": lambda: peers(False), "missing": missing, "batch": batch, "crash": crash, "scaling": scaling,
         "speed": lambda: speed(False).replace("experiments/results", "results"),
     },
 }  # fmt: skip

@@ -1,8 +1,9 @@
 /* The native scorer: the same splitting, scores and decisions as policyclf/fallback.py, one passage at a time.
  *
- * The compiled file (policyclf/compiler.py) is taken as it stands if nobody can change it and it is aligned, else copied; every
- * index in it is checked, so that nothing below needs to look twice. A model never changes after that and each call has memory of its own: calls may run
- * in several threads at once, and the GIL is held only while texts are taken over and results handed back.
+ * The compiled file (policyclf/compiler.py) is taken as it stands if it is read-only and aligned, else copied, and every
+ * index in it is checked, so that nothing below needs to look twice. A model never changes after that and each call has
+ * memory of its own: calls may run in several threads at once, and the GIL is held only while texts are taken over and
+ * results handed back.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -663,17 +664,10 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
             if (correct_repeats_long(s, w, start + begin, w->ends[clause] - begin, 1 + clause) < 0)
                 return -1;
     }
-    if (n_clauses == 1) {
-        memset(all, 0, n_columns * sizeof *all);
-        if (w->codes[0] > 0)
-            count_covered(s, w, start, n, all);
-        finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->best);
-        memcpy(scores, w->best, n_categories * sizeof *scores);
-        memcpy(strongest, w->best, n_categories * sizeof *strongest);
-        return 0;
-    }
     memset(all, 0, n_columns * sizeof *all);
-    for (clause = begin = 0; clause < n_clauses; begin = w->ends[clause++]) {
+    if (n_clauses == 1 && w->codes[0] > 0)
+        count_covered(s, w, start, n, all);
+    for (clause = begin = 0; n_clauses > 1 && clause < n_clauses; begin = w->ends[clause++]) {
         int has_terms = w->codes[1 + clause] > 0;
         if (has_terms) {
             memset(own, 0, n_columns * sizeof *own);
@@ -686,9 +680,9 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
             for (k = block; k < block + 8; k++)
                 w->best[k] = w->clause[k] > w->best[k] ? w->clause[k] : w->best[k];
     }
-    memcpy(strongest, w->best, n_categories * sizeof *strongest);
-    finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->best);
-    memcpy(scores, w->best, n_categories * sizeof *scores);
+    finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->clause);
+    memcpy(scores, w->clause, n_categories * sizeof *scores);
+    memcpy(strongest, n_clauses > 1 ? w->best : w->clause, n_categories * sizeof *strongest);
     return 0;
 }
 
@@ -793,8 +787,8 @@ static int add_article(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
 
 /* Turn the scores of one document's passages into decisions; fallback.context_features says what the blocks are.
  * ``sums`` (n + 1 rows) holds running sums of the squashed scores, ``squashed`` n rows, ``features`` those of one passage. */
-static void decide(const Scorer *s, const double *scores, const double *strongest, const unsigned char *headings, size_t n, double *squashed, double *sums, double *features,
-                   double *decisions)
+static void decide(const Scorer *s, const double *scores, const double *strongest, const unsigned char *headings, size_t n, double *squashed,
+                   double *sums, double *features, double *decisions)
 {
     size_t k = s->header.n_categories, stride = s->stride, window = s->header.window, heading = SIZE_MAX, i, j, f, block;
 
