@@ -26,10 +26,10 @@ def test_predict_gives_names_for_names(small: PolicyClassifier) -> None:
     assert small.predict(["推行一窗受理、并联审批，企业开办半天办结。", "今天天气很好。"]) == [("审批改革",), ()]
 
 
-def test_works_with_cross_val_predict_clone_and_grid_search(some_records: list[LabelRecord]) -> None:
+def test_works_with_cross_val_predict_clone_and_grid_search(some_records: list[LabelRecord], small_lexicon: str) -> None:
     records = some_records[:400]
     texts, truth = np.array([r.text for r in records], object), matrix(records)
-    classifier = PolicyClassifier(categories=NAMES, folds=3, min_df=1)
+    classifier = PolicyClassifier(categories=NAMES, folds=3, min_df=1, lexicon=small_lexicon)
     assert clone(classifier).get_params() == classifier.get_params()
     tagged = cross_val_predict(classifier, texts, truth, cv=2)
     assert tagged.shape == truth.shape
@@ -65,10 +65,10 @@ def test_same_seed_same_bytes(small: PolicyClassifier, some_records: list[LabelR
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
 
-def test_context_needs_documents_and_can_be_left_out(some_records: list[LabelRecord]) -> None:
+def test_context_needs_documents_and_can_be_left_out(some_records: list[LabelRecord], small_lexicon: str) -> None:
     texts, labels = [r.text for r in some_records], [r.labels for r in some_records]
     documents = [r.document for r in some_records]
-    plain = PolicyClassifier(categories=NAMES, context=False).fit(texts, labels, documents)
+    plain = PolicyClassifier(categories=NAMES, context=False, lexicon=small_lexicon).fit(texts, labels, documents)
     np.testing.assert_allclose(plain.predict_proba(texts[:20]), plain.predict_proba(texts[:20], ["x"] * 20))
     assert np.abs(plain.linear_.context_weights[2 * len(NAMES) :]).max() < 0.5  # nothing but rounding is left of the neighbours
 
