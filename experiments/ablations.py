@@ -25,18 +25,17 @@ import scipy.sparse
 import train
 from sklearn.feature_selection import chi2
 from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import ComplementNB
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW
 from policyclf.fallback import context_features
-from policyclf.features import COVERAGE_CAP, Lexicon, vectorizer
+from policyclf.features import COVERAGE_CAP, Lexicon, fitted_vectorizer, occurrences, vectorizer
 from policyclf.labels import NEAR_MISS, document_folds, label_files, label_matrix, read_categories, read_labels, read_lexicon, sha256_of
 from policyclf.metrics import N_RESAMPLES, average_precision, divide, f1_threshold, precision_recall_f1
 from policyclf.records import TIERS, LabelRecord
 from policyclf.text import clauses, fold
-from policyclf.train import TERM_WEIGHTS, PolicyClassifier
+from policyclf.train import TERM_WEIGHT, PolicyClassifier
 
 SHIPPED = PolicyClassifier(min_df=train.MIN_DF).get_params()
 BLOCKS = ("own", "clause", "previous", "next", "window", "heading", "document")
@@ -142,15 +141,17 @@ class Variant:
     group: str
     name: str
     grams: tuple[tuple[str, int, int], ...] = CHARS
-    sublinear: bool = True
+    across: bool = False  # n-grams that go on from one clause to the next
+    sublinear: bool = True  # in passages
+    occurrences: bool = True  # in clauses, else as in passages
     select: int = 0
     lexicon: str = "coverage"
-    term_weights: tuple[float, ...] = TERM_WEIGHTS  # the model is the mean of one for each
+    term_weight: float = TERM_WEIGHT  # 0: no terms among the passages
+    taught: tuple[bool, ...] = (False, True)  # the model is the mean of one taught by passages and one by their strongest clauses, too
     learner: str = "svm"
     C: float = SHIPPED["C"]
     balanced: bool = False
     min_df: int = SHIPPED["min_df"]
-    pooling: str = "max"
     blocks: tuple[str, ...] = BLOCKS
     rules: tuple[str, ...] = ("one standard error",)
 
@@ -158,28 +159,26 @@ class Variant:
 def variants() -> Iterator[Variant]:
     low, high = SHIPPED["ngram_range"]
     yield Variant("shipped", f"characters {low}-{high}, lexicon, linear SVM, clauses, context, one standard error")
-    for a, b in ((1, 2), (1, 3), (1, 4)):
-        if (a, b) != (low, high):
-            yield Variant("n-grams", f"characters {a}-{b}", grams=(("char", a, b),))
+    yield Variant("n-grams", "characters 1-2", grams=(("char", 1, 2),))
     yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
-    yield from (Variant("n-grams", f"in {n} passages or more", min_df=n) for n in (4, 16) if n != SHIPPED["min_df"])
+    yield Variant("n-grams", "across clauses too, idf of passages and terms", across=True)
+    yield Variant("weighting", "clauses weighted as passages are", occurrences=False)
     yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
-    yield Variant("lexicon", "none", lexicon="none", term_weights=())
-    yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weights=(), blocks=BLOCKS[:1])
-    yield Variant("lexicon", "coverage alone, no terms among the passages", term_weights=())
+    yield Variant("lexicon", "none", lexicon="none", term_weight=0)
+    yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weight=0, taught=(False,), blocks=BLOCKS[:1])
+    yield Variant("lexicon", "coverage alone, no terms among the passages", term_weight=0)
     yield Variant("lexicon", "terms among the passages alone, no coverage", lexicon="none")
-    yield from (Variant("lexicon", f"terms among the passages with weight {weight:g} alone", term_weights=(weight,)) for weight in (0.03, 0.1))
+    yield Variant("lexicon", "terms among the passages with weight 0.03", term_weight=0.03)
     yield Variant("lexicon", "both tiers in one", lexicon="one tier")
     yield Variant("lexicon", "coverage by the first tier alone", lexicon="first tier")
     yield Variant("lexicon", "without near-miss terms", lexicon="no near misses")
     yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
-    yield from (Variant("learner", f"linear SVM, C {C}", C=C) for C in (1.0, 3.0) if SHIPPED["C"] != C)
     yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
     yield Variant("learner", "logistic regression, C 10", learner="logistic", C=10.0)
-    yield Variant("learner", "complement naive Bayes", learner="nb")
+    yield Variant("clauses", "taught by passages alone", taught=(False,))
+    yield Variant("clauses", "taught by passages and clauses alone", taught=(True,))
     yield Variant("clauses", "no strongest clause", blocks=tuple(block for block in BLOCKS if block != "clause"))
     yield Variant("clauses", "strongest clause instead of the passage", blocks=BLOCKS[1:])
-    yield Variant("clauses", "log-sum of the clauses' scores beside the passage's", pooling="logsum")
     yield Variant("context", "none", blocks=BLOCKS[:2])
     yield from (Variant("context", f"{block} alone", blocks=(*BLOCKS[:2], block)) for block in BLOCKS[2:])
     yield Variant("context", "both neighbours alone", blocks=(*BLOCKS[:2], "previous", "next"))
@@ -214,6 +213,11 @@ class Bench:
 
         return self.once(("clauses", part), make)
 
+    def owner(self, part: str) -> np.ndarray:
+        """Return the passage of each clause of a part."""
+        found, first = self.clauses(part)
+        return np.repeat(np.arange(len(first)), np.diff(first, append=len(found)))
+
     def texts(self, part: str) -> list[str]:
         """Return the texts of a part: its passages, its clauses, or the lexicon's terms."""
         if part in ("terms", "no terms"):
@@ -229,26 +233,32 @@ class Bench:
 
     def ngrams(self, variant: Variant, part: str) -> Any:
         """Return the n-grams of a part, several kinds side by side; vocabulary and idf come from what the variant trains on."""
-        taught = "terms" if variant.term_weights else "no terms"
+        taught = "terms" if variant.term_weight else "no terms"
 
         def inputs(kind: str, part: str) -> Any:
             return self.texts(part) if kind == "char" else self.words(part)
 
         def fit(kind: str, low: int, high: int) -> Any:
+            texts, terms = inputs(kind, "authored"), inputs(kind, taught)
+            if kind == "char" and not variant.across:
+                return fitted_vectorizer(texts, terms, (low, high), variant.min_df).set_params(sublinear_tf=variant.sublinear)
             vector = vectorizer((low, high), variant.min_df).set_params(sublinear_tf=variant.sublinear)
             if kind == "word":
                 vector.set_params(analyzer="word", tokenizer=list, preprocessor=list, token_pattern=None)
-            return vector.fit([*inputs(kind, "authored"), *inputs(kind, taught)])
+            return vector.fit([*texts, *terms])
 
         def transform(gram: tuple[str, int, int]) -> Any:
-            key = (gram, variant.sublinear, variant.min_df, taught)
-            return self.once((*key, part), lambda: self.once(key, lambda: fit(*gram)).transform(inputs(gram[0], part)))
+            key = (gram, variant.across, variant.sublinear, variant.min_df, taught)
+            vector = self.once(key, lambda: fit(*gram))
+            by_occurrence = variant.occurrences and part.endswith(" clauses")
+            weigh = (lambda texts: occurrences(vector, texts)) if by_occurrence else vector.transform
+            return self.once((*key, by_occurrence, part), lambda: weigh(inputs(gram[0], part)))
 
         if not variant.grams:
             return scipy.sparse.csr_matrix((len(self.texts(part)), 0))
         return scipy.sparse.hstack([transform(gram) for gram in variant.grams], format="csr")
 
-    def occurrences(self, part: str) -> Any:
+    def covered(self, part: str) -> Any:
         """Return how many characters of each text each term covers, shape ``(n_texts, n_terms)``."""
 
         def make() -> Any:
@@ -257,7 +267,7 @@ class Bench:
             rows, columns, lengths = np.array(cells, int).reshape(-1, 3).T
             return scipy.sparse.csr_matrix((lengths.astype(float), (rows, columns)), (len(self.texts(part)), len(number)))
 
-        return self.once(("occurrences", part), make)
+        return self.once(("covered", part), make)
 
     def coverage(self, part: str) -> np.ndarray:
         """Return the lexicon's coverage of a part."""
@@ -265,36 +275,43 @@ class Bench:
 
 
 class StageOne:
-    """Stage one of a variant, fitted on some of the authored passages."""
+    """Stage one of a variant, fitted on some of the authored passages and on the clauses ``chosen`` of them (n_clauses, n_categories)."""
 
-    def __init__(self, bench: Bench, variant: Variant, rows: np.ndarray) -> None:
+    def __init__(self, bench: Bench, variant: Variant, rows: np.ndarray, chosen: np.ndarray | None) -> None:
         self.bench, self.variant, self.rows = bench, variant, rows
-        truth = bench.parts["authored"].truth[rows]
+        authored = bench.parts["authored"].truth
+        truth = authored[rows]
         if variant.lexicon == "precision":
             self._learn_precision()
-        grams = bench.ngrams(variant, "authored")[rows]
-        lexicon = self.lexicon("authored")[rows]
-        terms = bench.lexicon.terms if variant.term_weights else {}
+        matrix = self.features("authored")[rows]
+        terms = bench.lexicon.terms if variant.term_weight else {}
+        n_grams = bench.ngrams(variant, "authored").shape[1]
         if terms:
-            grams = scipy.sparse.vstack([grams, bench.ngrams(variant, "terms")], format="csr")
-            nothing = scipy.sparse.csr_matrix((len(terms), lexicon.shape[1]))  # that a term covers itself says nothing
-            lexicon = scipy.sparse.vstack([lexicon, nothing], format="csr")
+            nothing = scipy.sparse.csr_matrix((len(terms), matrix.shape[1] - n_grams))  # that a term covers itself says nothing
+            matrix = scipy.sparse.vstack([matrix, scipy.sparse.hstack([bench.ngrams(variant, "terms"), nothing])], format="csr")
             truth = np.concatenate([truth, label_matrix([() if term.category == NEAR_MISS else (term.category,) for term in terms.values()], bench.names)])
-        n_grams = grams.shape[1]
-        matrix = scipy.sparse.hstack([grams, lexicon], format="csr")
+        weight = np.repeat([1, variant.term_weight], [len(rows), len(terms)])
         self.weights = np.zeros((matrix.shape[1], truth.shape[1]))
         self.intercepts = np.full(truth.shape[1], -1.0)
         for k in range(truth.shape[1]):
-            if truth[:, k].any():
-                weights = [np.repeat([1, weight], [len(rows), len(terms)]) for weight in variant.term_weights or (1.0,)]
-                fits = [self._fit(matrix, truth[:, k], weight, n_grams) for weight in weights]
-                self.weights[:, k], self.intercepts[k] = np.mean([fit[0] for fit in fits], axis=0), np.mean([fit[1] for fit in fits])
+            if not truth[:, k].any():
+                continue
+            more, labels, weights = matrix, truth[:, k], weight
+            if chosen is not None:
+                owner = bench.owner("authored")
+                here = np.flatnonzero(chosen[:, k] & np.isin(owner, rows))
+                more = scipy.sparse.vstack([matrix, self.features("authored clauses")[here]], format="csr")
+                labels = np.concatenate([labels, authored[owner[here], k]])
+                weights = np.concatenate([weight, np.ones(len(here))])
+            self.weights[:, k], self.intercepts[k] = self._fit(more, labels, weights, n_grams)
+
+    def features(self, part: str) -> Any:
+        """Return the n-grams and the lexicon's columns of a part."""
+        return scipy.sparse.hstack([self.bench.ngrams(self.variant, part), self.lexicon(part)], format="csr")
 
     def scores(self, part: str) -> np.ndarray:
         """Return the scores of a part, shape ``(n_texts, n_categories)``."""
-        grams = self.bench.ngrams(self.variant, part)
-        n_grams = grams.shape[1]
-        return np.asarray(grams @ self.weights[:n_grams] + self.lexicon(part) @ self.weights[n_grams:] + self.intercepts)
+        return np.asarray(self.features(part) @ self.weights + self.intercepts)
 
     def _fit(self, matrix: Any, truth: np.ndarray, weight: np.ndarray, n_grams: int) -> tuple[np.ndarray, float]:
         variant = self.variant
@@ -305,11 +322,6 @@ class StageOne:
             scale[:n_grams][np.argsort(-value, kind="stable")[variant.select :]] = 0
         if (scale != 1).any():
             matrix = (matrix @ scipy.sparse.diags(scale)).tocsr()
-        if variant.learner == "nb":
-            table = ComplementNB(alpha=0.3).fit(matrix, truth, weight).feature_log_prob_
-            scores = matrix @ (table[1] - table[0])
-            spread = scores.std() or 1.0
-            return (table[1] - table[0]) / spread, -float(np.quantile(scores, 1 - truth.mean())) / spread
         balance = "balanced" if variant.balanced else None
         if variant.learner == "logistic":
             model: Any = LogisticRegression(C=variant.C, class_weight=balance, solver="liblinear", random_state=0)
@@ -342,7 +354,7 @@ class StageOne:
         number = {name: k for k, name in enumerate([*bench.names, NEAR_MISS])}
         self.column = np.array([number[term.category] for term in bench.lexicon.terms.values()])
         truth = np.column_stack([authored.truth, ~authored.truth.any(1)])
-        cells = bench.occurrences("authored").tocoo()
+        cells = bench.covered("authored").tocoo()
         inside = np.isin(cells.row, self.rows)
         row, term = cells.row[inside], cells.col[inside]
         right = truth[row, self.column[term]].astype(float)
@@ -356,10 +368,10 @@ class StageOne:
         self.prior = (np.bincount(self.column[term], right, truth.shape[1]) + 1) / (total + 2)
 
     def _weighted_coverage(self, part: str) -> np.ndarray:
-        cells = self.bench.occurrences(part).tocoo()
+        cells = self.bench.covered(part).tocoo()
         seen, right = (np.asarray(table.sum(0)).ravel()[cells.col] for table in (self.seen, self.right))
-        if part == "authored" and len(cells.row):  # a passage's own document says nothing of its own weights
-            own = self.document[cells.row]
+        if part.startswith("authored") and len(cells.row):  # a passage's own document says nothing of its own weights
+            own = self.document[cells.row if part == "authored" else self.bench.owner("authored")[cells.row]]
             seen = seen - np.asarray(self.seen[own, cells.col]).ravel()
             right = right - np.asarray(self.right[own, cells.col]).ravel()
         prior = self.prior[self.column[cells.col]]
@@ -371,24 +383,32 @@ class StageOne:
 
 def stage_one(bench: Bench, variant: Variant) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the scores of stage one, and what the passages' clauses score: of the authored passages out of fold."""
+    alike = replace(variant, group="", name="", taught=(), blocks=BLOCKS, rules=())
+    plain = bench.once(alike, lambda: one_round(bench, variant, None))
+    rounds = [plain] if False in variant.taught else []
+    if True in variant.taught:
+        values, first, owner = plain["authored clauses"], bench.clauses("authored")[1], bench.owner("authored")
+        strongest = values == np.maximum.reduceat(values, first)[owner]
+        rounds.append(one_round(bench, variant, strongest & (np.bincount(owner) > 1)[owner][:, None]))
+    scores = {part: np.mean([found[part] for found in rounds], axis=0) for part in plain}
+    return scores, {part: np.maximum.reduceat(scores[f"{part} clauses"], bench.clauses(part)[1]) for part in bench.parts}
+
+
+def one_round(bench: Bench, variant: Variant, chosen: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return the scores of each part and of its clauses, those of the authored ones out of fold."""
     number = folds(bench)
-    scores = {part: np.zeros(text.truth.shape) for part, text in bench.parts.items()}
-    pooled = {part: np.zeros(text.truth.shape) for part, text in bench.parts.items()}
-
-    def score(stage: StageOne, part: str, rows: Any) -> None:
-        scores[part][rows] = stage.scores(part)[rows]
-        values = stage.scores(f"{part} clauses")
-        first = bench.clauses(part)[1]
-        found = np.maximum.reduceat(values, first)
-        if variant.pooling == "logsum":
-            found = np.log(np.add.reduceat(np.exp(CONTEXT_SLOPE * values), first)) / CONTEXT_SLOPE
-        pooled[part][rows] = found[rows]
-
+    width = len(bench.names)
+    scores = {name: np.zeros((len(bench.texts(name)), width)) for part in bench.parts for name in (part, f"{part} clauses")}
+    of_clauses = number[bench.owner("authored")]
     for k in range(number.max() + 1):
-        score(StageOne(bench, variant, np.flatnonzero(number != k)), "authored", number == k)
+        stage = StageOne(bench, variant, np.flatnonzero(number != k), chosen)
+        for part, fold_of in (("authored", number), ("authored clauses", of_clauses)):
+            scores[part][fold_of == k] = stage.scores(part)[fold_of == k]
     if "real" in bench.parts:
-        score(StageOne(bench, variant, np.arange(len(number))), "real", slice(None))
-    return scores, pooled
+        stage = StageOne(bench, variant, np.arange(len(number)), chosen)
+        for part in ("real", "real clauses"):
+            scores[part] = stage.scores(part)
+    return scores
 
 
 def folds(bench: Bench) -> np.ndarray:

@@ -36,7 +36,7 @@ import numpy as np  # noqa: E402
 
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW  # noqa: E402
 from policyclf.fallback import context_features  # noqa: E402
-from policyclf.features import Lexicon, stack, vectorizer  # noqa: E402
+from policyclf.features import Lexicon, occurrences, stack, with_vocabulary  # noqa: E402
 from policyclf.labels import label_files, label_matrix, read_labels, read_lexicon  # noqa: E402
 from policyclf.model import Model, load_model  # noqa: E402
 from policyclf.records import TIERS  # noqa: E402
@@ -98,10 +98,7 @@ class Reference:
         arrays = np.load(folder / "ngrams.npy")
         ngrams = (folder / "ngrams.txt").read_text(encoding="utf-8").split("\n")[:-1]
         options = model.meta["options"]
-        self.vectorizer = vectorizer(tuple(options["ngram_range"]), 1)
-        self.vectorizer.vocabulary = ngrams
-        self.vectorizer.fit(["一"])
-        self.vectorizer.idf_ = arrays[:, 0].astype(float)
+        self.vectorizer = with_vocabulary(ngrams, arrays[:, 0], tuple(options["ngram_range"]))
         self.weights = arrays[:, 1:].astype(float)
         self.lexicon = Lexicon(read_lexicon(folder / "lexicon.tsv", model.categories), model.names)
         k = len(model.names)
@@ -114,10 +111,10 @@ class Reference:
         """TF-IDF times weights: less than the model does, and all of it inside scikit-learn."""
         return self.vectorizer.transform(texts) @ self.weights
 
-    def scores(self, texts: Sequence[str]) -> Any:
-        """The scores of each passage on its own."""
-        matrix = stack(self.vectorizer.transform(texts), self.lexicon.coverage(texts))
-        return matrix @ np.concatenate([self.weights, self.coverage]) + self.intercepts
+    def scores(self, texts: Sequence[str], *, of_clauses: bool = False) -> Any:
+        """The scores of each passage, or of each clause, on its own."""
+        tfidf = occurrences(self.vectorizer, texts) if of_clauses else self.vectorizer.transform(texts)
+        return stack(tfidf, self.lexicon.coverage(texts)) @ np.concatenate([self.weights, self.coverage]) + self.intercepts
 
     def decide(self, texts: Sequence[str]) -> Any:
         """The decision values of one document."""
@@ -127,7 +124,7 @@ class Reference:
         """The decision values with context."""
         parts = [clauses(fold(text)) or [""] for text in texts]
         first = np.cumsum([0, *map(len, parts[:-1])])
-        strongest = np.maximum.reduceat(self.scores(list(chain.from_iterable(parts))), first)
+        strongest = np.maximum.reduceat(self.scores(list(chain.from_iterable(parts)), of_clauses=True), first)
         features = context_features(self.scores(texts), strongest, texts, counts, (CONTEXT_SLOPE, CONTEXT_WINDOW))
         return features @ self.context + self.context_intercepts
 

@@ -53,7 +53,7 @@ def main() -> None:
     names = [category.name for category in categories]
     records = read_labels(files, categories)
     truth = label_matrix([r.labels for r in records], names)
-    classifier = PolicyClassifier(categories=names, min_df=train.MIN_DF).fit([r.text for r in records], truth, [r.document for r in records])
+    classifier = PolicyClassifier(categories=names, min_df=train.MIN_DF, n_jobs=-1).fit([r.text for r in records], truth, [r.document for r in records])
     probability = classifier.oof_probability_
     ranked = doubts(truth, probability)
     found = [

@@ -32,6 +32,14 @@ ROUNDS = (
         "zone guidance, comparisons of cities, licences and lists, employment, finance from the other side, new industries",
         "articles-x02 articles-x03 articles-x04 articles-x06 articles-x08 articles-x09",
     ),
+    (
+        "statutes of many fields, zone regulations and features, parks' measures, customs, press conferences, lists of unlike results",
+        "articles-y01 articles-y02 articles-y03 articles-y04 articles-y05 articles-y06 articles-y07 articles-y08",
+    ),
+    (
+        "market access, dense work reports, innovation campaigns, counties and towns, the years 2012 to 2017, science, farming, bulletins",
+        "articles-x05 articles-x07 articles-x10 articles-x11 articles-x12 articles-y09 articles-y10 articles-y11",
+    ),
 )
 
 
@@ -44,7 +52,7 @@ def main(files: list[str]) -> None:
     for what, stems in ROUNDS:
         chosen += [known[stem] for stem in stems.split()]
         records = read_labels(chosen, categories)
-        classifier = PolicyClassifier(categories=names, min_df=MIN_DF)
+        classifier = PolicyClassifier(categories=names, min_df=MIN_DF, n_jobs=-1)
         classifier.fit([r.text for r in records], [r.labels for r in records], [r.document for r in records])
         rows.append(
             {

@@ -29,7 +29,7 @@ def main() -> None:
     sources = [*label_files(), ROOT / "labels" / "lexicon.tsv", ROOT / "labels" / "categories.json"]
     records = read_labels(label_files(), categories)
     names = [category.name for category in categories]
-    classifier = PolicyClassifier(categories=names, min_df=MIN_DF)
+    classifier = PolicyClassifier(categories=names, min_df=MIN_DF, n_jobs=-1)
     with Steps() as steps:
         classifier.fit([r.text for r in records], [r.labels for r in records], [r.document for r in records], progress=steps.say)
         steps.say("measuring out of fold")

@@ -26,7 +26,7 @@ typedef uint64_t Edge; /* 0 where there is none */
 
 #define LARGEST 1e30f       /* no number of a model is larger: sums and products of sane ones never overflow */
 enum { CHAIN_LENGTH = 256 }; /* longer passages count n-grams by node: walking chains of repeats is quadratic */
-enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = 2 * CHAIN_LENGTH * MAX_LONGEST };
+enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = CHAIN_LENGTH * MAX_LONGEST };
 enum { PART_LENGTH = 1 << 17, PART_TEXTS = 4096 }; /* code points and texts taken over before the GIL is released */
 enum { AHEAD = 16 }; /* positions between asking for an edge and looking at it */
 
@@ -58,10 +58,9 @@ typedef struct {
     double steps[CHAIN_LENGTH + 1], squares[CHAIN_LENGTH + 1]; /* what the k-th repeat adds to the sublinear count, to its square */
 } Scorer;
 
-/* What a repeated n-gram adds to the sums. */
+/* What a repeated n-gram adds to the sums of its passage. */
 typedef struct {
     uint32_t node, parent;
-    size_t part;
     double norm, dot;
 } Correction;
 
@@ -71,14 +70,14 @@ typedef struct {
     size_t n, n_waiting;            /* characters and passages in the block */
     size_t starts[BLOCK_PASSAGES + 1];
     uint32_t *ids;                  /* of the folded characters of the block; 0 after each passage */
-    uint32_t *levels[MAX_LONGEST];  /* node of the n-gram of each length that begins at a position, or 0; levels[0] == ids */
-    uint32_t *deepest;              /* the deepest node reached from a position */
-    uint32_t *bases, *live, *spare; /* of the walk: bases of the nodes reached, positions still under way, nodes of terms */
+    uint32_t *deepest;              /* the row of the deepest node reached from a position */
+    uint32_t *bases, *live;         /* of the walk: bases of the nodes reached, positions still under way */
     uint32_t *hits;                 /* the deepest nodes that end or follow a term */
     uint32_t *last, now;            /* where a character was seen last, counted from the first passage of the call */
-    uint32_t previous[CHAIN_LENGTH], seen_before[CHAIN_LENGTH + 1]; /* of each character of a passage: where, and how many times */
-    uint32_t repeated[CHAIN_LENGTH], within[CHAIN_LENGTH];          /* characters that were in the passage, in the clause before */
-    size_t n_repeated, n_within;
+    uint32_t previous[CHAIN_LENGTH]; /* of each character of a passage: where it was before */
+    uint32_t times[CHAIN_LENGTH];    /* how many times it was there before; ``repeated`` are those that were */
+    uint32_t repeated[CHAIN_LENGTH];
+    size_t n_repeated;
     uint32_t *counts;               /* of each node within a long passage; all zero between passages */
     size_t n_corrections;
     Correction *corrections;
@@ -105,7 +104,7 @@ static const char *check_header(const Header *h, size_t size)
     uint64_t k = h->n_categories, sizes[N_SECTIONS];
     int i;
 
-    if (memcmp(h->magic, "PCLFSC02", 8))
+    if (memcmp(h->magic, "PCLFSC03", 8))
         return "no compiled model of this format";
     if (k < 1 || k > CODE_BASE / TIERS - 1 || h->width < k + 2 || h->width >= k + 10 || h->width % 8)
         return "its header makes no sense";
@@ -295,24 +294,21 @@ static void end_work(Work *w)
 }
 
 /* Make room in the block for ``n`` more characters than it ever holds before it is scored, and an end mark. */
-static int reserve_block(Work *w, const Scorer *s, size_t n)
+static int reserve_block(Work *w, size_t n)
 {
-    size_t capacity = BLOCK_LENGTH + n + 1, row = capacity + MAX_DEPTH, longest = s->header.longest, i;
+    size_t capacity = BLOCK_LENGTH + n + 1, row = capacity + MAX_DEPTH;
     uint32_t *grown;
 
     if (capacity <= w->capacity)
         return 0;
-    if (n > PTRDIFF_MAX / (MAX_LONGEST + 7) / sizeof *grown || !(grown = realloc(w->ids, row * (longest + 6) * sizeof *grown)))
+    if (n > PTRDIFF_MAX / 8 / sizeof *grown || !(grown = realloc(w->ids, 6 * row * sizeof *grown)))
         return -1;
     w->ids = grown;
-    for (i = 0; i < longest; i++)
-        w->levels[i] = grown + i * row;
-    w->deepest = grown + longest * row;
+    w->deepest = grown + row;
     w->hits = w->deepest + row;
     w->bases = w->hits + row;
     w->live = w->bases + row;
-    w->spare = w->live + row;
-    w->ends = w->spare + row;
+    w->ends = w->live + row;
     w->capacity = capacity;
     return 0;
 }
@@ -353,42 +349,37 @@ static void end_result(Result *r)
 
 /* ---- scoring ---- */
 
-/* Note to add to a part ``norm`` and ``dot`` times what an n-gram, without those that it begins with, has in its row. */
-static inline void note(Work *w, size_t part, uint32_t node, uint32_t parent, double norm, double dot)
+/* Note to add ``norm`` and ``dot`` times what an n-gram, without those that it begins with, has in its row. */
+static inline void note(Work *w, uint32_t node, uint32_t parent, double norm, double dot)
 {
     Correction *c = &w->corrections[w->n_corrections++];
 
     c->node = node;
     c->parent = parent;
-    c->part = part;
     c->norm = norm;
     c->dot = dot;
 }
 
+/* Add the corrections to the sums of the passage. */
 static void apply_corrections(const Scorer *s, Work *w)
 {
-    size_t width = s->header.width, n = w->n_corrections, begin, end, block, i, j;
+    size_t width = s->header.width, block, i, j;
+    double first = w->sums[0];
 
-    for (begin = 0; begin < n; begin = end) { /* those of one part stand together */
-        size_t part = w->corrections[begin].part;
-        double *part_sums = w->sums + part * width, first = part_sums[0];
-        for (end = begin + 1; end < n && w->corrections[end].part == part; end++)
-            ;
-        for (block = 0; block < width; block += 8) {
-            double sums[8];
-            memcpy(sums, part_sums + block, sizeof sums);
-            for (i = begin; i < end; i++) {
-                const Correction c = w->corrections[i];
-                const float *row = s->rows + c.node * width + block, *shorter = s->rows + c.parent * width + block;
-                if (block == 0)
-                    first += c.norm * ((double)row[0] - shorter[0]);
-                for (j = 0; j < 8; j++)
-                    sums[j] += c.dot * ((double)row[j] - shorter[j]);
-            }
-            memcpy(part_sums + block, sums, sizeof sums);
+    for (block = 0; block < width; block += 8) {
+        double sums[8];
+        memcpy(sums, w->sums + block, sizeof sums);
+        for (i = 0; i < w->n_corrections; i++) {
+            const Correction c = w->corrections[i];
+            const float *row = s->rows + c.node * width + block, *shorter = s->rows + c.parent * width + block;
+            if (block == 0)
+                first += c.norm * ((double)row[0] - shorter[0]);
+            for (j = 0; j < 8; j++)
+                sums[j] += c.dot * ((double)row[j] - shorter[j]);
         }
-        part_sums[0] = first;
+        memcpy(w->sums + block, sums, sizeof sums);
     }
+    w->sums[0] = first;
     w->n_corrections = 0;
 }
 
@@ -412,142 +403,129 @@ static size_t find_clauses(Work *w, size_t start, size_t n)
     return n_clauses;
 }
 
-/* The same for a passage of up to CHAIN_LENGTH characters, and find those that were there before: in the passage, in their clause. */
+/* The same for a passage of up to CHAIN_LENGTH characters, and find those that were in the passage before. */
 static size_t find_repeats(Work *w, size_t start, size_t n)
 {
-    uint32_t *last = w->last, *seen_before = w->seen_before, now = w->now, before = 0, clause = now;
+    uint32_t *last = w->last, *ends = w->ends, now = w->now, before = 0;
     const uint32_t *ids = w->ids + start;
-    size_t n_clauses = 0, n_repeated = 0, n_within = 0, i;
+    size_t n_clauses = 0, n_repeated = 0, i;
 
-    seen_before[0] = 0;
     for (i = 0; i < n; i++) { /* stamps from now on are of this passage */
-        uint32_t id = ids[i], seen = last[id], again = (seen >= now) & (id != 0), begins = begins_clause(before, id);
-        before = id;
+        uint32_t id = ids[i], seen = last[id];
         last[id] = now + (uint32_t)i;
         w->previous[i] = seen;
-        seen_before[i] = (seen_before[(seen - now) & (0 - again)] + 1) & (0 - again);
         w->repeated[n_repeated] = (uint32_t)i;
-        n_repeated += again;
-        w->ends[n_clauses] = (uint32_t)i;
-        n_clauses += begins;
-        clause = begins ? now + (uint32_t)i : clause;
-        w->within[n_within] = (uint32_t)i;
-        n_within += again & (seen >= clause);
+        n_repeated += (seen >= now) & (id != 0);
+        ends[n_clauses] = (uint32_t)i;
+        n_clauses += begins_clause(before, id);
+        before = id;
     }
-    seen_before[n] = 0;
-    w->ends[n_clauses++] = (uint32_t)n;
+    ends[n_clauses++] = (uint32_t)n;
     w->n_repeated = n_repeated;
-    w->n_within = n_clauses > 1 ? n_within : 0;
     return n_clauses;
 }
 
-/* An n-gram that occurs k times was counted k times: make it 1 + log k.
+/* The edge that leads on from a base by a character, or 0. */
+static inline Edge follow(const Scorer *s, uint32_t base, uint32_t id)
+{
+    Edge edge = s->edges[base + id];
+
+    return edge & (0 - (Edge)(CHARACTER(edge) == id));
+}
+
+/* An n-gram that occurs k times in a passage was counted k times: make it 1 + log k.
  *
  * A repeated n-gram begins with characters seen before, so the few positions of such characters are all that is looked at;
  * from each, a chain of previous positions leads to the earlier occurrences. */
 static void correct_repeats(const Scorer *s, Work *w, size_t start, size_t n)
 {
-    const uint32_t *ids = w->ids + start, *previous = w->previous, *levels[MAX_LONGEST];
-    uint32_t longest = s->header.longest, level, now = w->now, at, j;
-    size_t n_longer = 0, r, clause = 0;
+    const uint32_t *ids = w->ids + start, *previous = w->previous;
+    uint32_t longest = s->header.longest, now = w->now, length, j;
+    size_t r;
 
     w->now += (uint32_t)n;
-    for (level = 0; level < longest; level++)
-        levels[level] = w->levels[level] + start;
-    for (r = 0; r < w->n_within; r++) {
-        uint32_t counts[MAX_LONGEST] = {0}, begin, end;
-        at = w->within[r];
-        while (w->ends[clause] <= at)
-            clause++;
-        begin = now + (clause ? w->ends[clause - 1] : 0);
-        end = w->ends[clause];
-        for (j = previous[at]; j >= begin; j = previous[j - now]) {
-            counts[0]++;
-            for (level = 1; level < longest && at + level < end && levels[level][at] && levels[level][at] == levels[level][j - now]; level++)
-                counts[level]++;
-        }
-        for (level = 0; level < longest && counts[level]; level++)
-            note(w, 1 + clause, levels[level][at], level ? levels[level - 1][at] : 0, s->squares[counts[level]], s->steps[counts[level]]);
-    }
+    memset(w->times, 0, n * sizeof *w->times);
     for (r = 0; r < w->n_repeated; r++) {
-        at = w->repeated[r];
-        note(w, 0, ids[at], 0, s->squares[w->seen_before[at]], s->steps[w->seen_before[at]]);
-        w->repeated[n_longer] = at;
-        n_longer += w->seen_before[at + 1] != 0;
-    }
-    for (r = 0; r < n_longer; r++) {
-        uint32_t counts[MAX_LONGEST] = {0};
-        at = w->repeated[r];
+        uint32_t at = w->repeated[r], node = ids[at], base = s->bases[node], times = w->times[previous[at] - now] + 1, counts[MAX_LONGEST] = {0};
+        w->times[at] = times;
+        note(w, node, 0, s->squares[times], s->steps[times]);
+        if (longest < 2 || at + 1 == n || previous[at + 1] < now) /* the next character was not there before */
+            continue;
         for (j = previous[at]; j >= now; j = previous[j - now])
-            for (level = 1; level < longest && levels[level][at] && levels[level][at] == levels[level][j - now]; level++)
-                counts[level]++;
-        for (level = 1; level < longest && counts[level]; level++)
-            note(w, 0, levels[level][at], levels[level - 1][at], s->squares[counts[level]], s->steps[counts[level]]);
+            for (length = 1; length < longest && ids[at + length] && ids[at + length] == ids[j - now + length]; length++)
+                counts[length]++;
+        for (length = 1; length < longest && counts[length]; length++) {
+            Edge edge = follow(s, base, ids[at + length]);
+            if (!edge)
+                break;
+            note(w, CHILD(edge), node, s->squares[counts[length]], s->steps[counts[length]]);
+            node = CHILD(edge);
+            base = BASE(edge);
+        }
     }
     apply_corrections(s, w);
 }
 
-static int correct_repeats_long(const Scorer *s, Work *w, size_t start, size_t n, size_t part)
+/* The same for a passage of any length. ``rows`` and ``bases`` have room for what each position has come to. */
+static int correct_repeats_long(const Scorer *s, Work *w, size_t start, size_t n)
 {
-    uint32_t level;
-    size_t i;
+    const uint32_t *ids = w->ids + start;
+    uint32_t *rows = w->live, *bases = w->bases, length;
+    size_t n_ngrams, i;
 
     if (!w->counts && !(w->counts = array(s->header.n_nodes, sizeof *w->counts)))
         return -1;
-    for (level = 0; level < s->header.longest && level < n; level++) {
-        const uint32_t *nodes = w->levels[level] + start;
-        size_t n_ngrams = n - level;
+    for (length = 0; length < s->header.longest && length < n; length++) {
+        n_ngrams = n - length;
+        for (i = 0; i < n_ngrams; i++) {
+            Edge edge = length ? follow(s, bases[i], ids[i + length]) : 0;
+            w->hits[i] = length ? rows[i] : 0; /* the n-gram that this one begins with */
+            rows[i] = length ? CHILD(edge) : ids[i];
+            bases[i] = length ? BASE(edge) : s->bases[ids[i]];
+            w->counts[rows[i]]++;
+        }
         for (i = 0; i < n_ngrams; i++)
-            w->counts[nodes[i]]++;
-        for (i = 0; i < n_ngrams; i++)
-            if (nodes[i] && w->counts[nodes[i]] > 1) {
-                double count = w->counts[nodes[i]], frequency = 1 + log(count);
-                note(w, part, nodes[i], level ? w->levels[level - 1][start + i] : 0, frequency * frequency - count, frequency - count);
-                w->counts[nodes[i]] = 1;
+            if (rows[i] && w->counts[rows[i]] > 1) {
+                double count = w->counts[rows[i]], frequency = 1 + log(count);
+                note(w, rows[i], w->hits[i], frequency * frequency - count, frequency - count);
+                w->counts[rows[i]] = 1;
                 if (w->n_corrections == MAX_CORRECTIONS)
                     apply_corrections(s, w);
             }
         for (i = 0; i < n_ngrams; i++)
-            w->counts[nodes[i]] = 0;
+            w->counts[rows[i]] = 0;
     }
     apply_corrections(s, w);
     return 0;
 }
 
-/* Find, for each position of the block, the nodes of the n-grams that begin there and the deepest node.
+/* Find, for each position of the block, the row of the deepest node that a walk from there reaches.
  *
  * All positions take one step together. Nothing branches on what a look at the edges gives, so that many looks are under
  * way at once: the time goes into waiting for memory. */
 static void walk(const Scorer *s, Work *w)
 {
     const Edge *edges = s->edges;
-    uint32_t longest = s->header.longest, depth = s->header.depth, level;
-    uint32_t *ids = w->ids, *deepest = w->deepest, *bases = w->bases, *live = w->live, *second = longest > 1 ? w->levels[1] : w->spare;
+    uint32_t depth = s->header.depth, level;
+    uint32_t *ids = w->ids, *deepest = w->deepest, *bases = w->bases, *live = w->live;
     size_t n = w->n, width = s->header.width, n_live = 0, a, i;
 
     memset(ids + n, 0, MAX_DEPTH * sizeof *ids);
-    for (level = 1; level < longest; level++)
-        memset(w->levels[level], 0, n * sizeof *ids);
     for (i = 0; i < n; i++) { /* the first step, of all positions */
-        Edge edge = edges[s->bases[ids[i]] + ids[i + 1]];
+        Edge edge = follow(s, s->bases[ids[i]], ids[i + 1]);
         PREFETCH(edges + s->bases[ids[i + AHEAD]] + ids[i + AHEAD + 1]);
-        edge &= 0 - (Edge)(CHARACTER(edge) == ids[i + 1]);
-        second[i] = CHILD(edge);
-        deepest[i] = CHILD(edge) | (ids[i] & (0 - (uint32_t)(CHILD(edge) == 0)));
+        deepest[i] = CHILD(edge) | (ids[i] & (0 - (uint32_t)(edge == 0)));
         PREFETCH(edges + BASE(edge) + ids[i + 2]);
         live[n_live] = (uint32_t)i;
         bases[n_live] = BASE(edge);
         n_live += BASE(edge) != 0;
     }
     for (level = 2; level < depth && n_live; level++) { /* further steps, of those that are still under way */
-        uint32_t *nodes = level < longest ? w->levels[level] : w->spare;
         size_t n_left = 0;
         for (a = 0; a < n_live; a++) {
-            uint32_t at = live[a], id = ids[at + level];
-            Edge edge = edges[bases[a] + id];
-            edge &= 0 - (Edge)(CHARACTER(edge) == id);
-            nodes[at] = CHILD(edge);
-            deepest[at] = CHILD(edge) | (deepest[at] & (0 - (uint32_t)(CHILD(edge) == 0)));
+            uint32_t at = live[a];
+            Edge edge = follow(s, bases[a], ids[at + level]);
+            deepest[at] = CHILD(edge) | (deepest[at] & (0 - (uint32_t)(edge == 0)));
             PREFETCH(edges + BASE(edge) + ids[at + level + 1]);
             live[n_left] = at;
             bases[n_left] = BASE(edge);
@@ -559,10 +537,10 @@ static void walk(const Scorer *s, Work *w)
         PREFETCH(s->rows + deepest[i] * width);
 }
 
-/* Sum the rows of a passage and of each of its clauses. */
+/* Sum the rows of a passage and of each of its clauses; no n-gram goes on from one clause to the next. */
 static int sum_rows(const Scorer *s, Work *w, size_t start, size_t n_clauses)
 {
-    size_t width = s->header.width, longest = s->header.longest, block, clause, begin, end, i, j;
+    size_t width = s->header.width, block, clause, begin, end, i, j;
     const uint32_t *deepest = w->deepest + start;
     const float *rows = s->rows;
 
@@ -592,18 +570,8 @@ static int sum_rows(const Scorer *s, Work *w, size_t start, size_t n_clauses)
         }
         memcpy(w->sums + block, all, sizeof all);
     }
-    for (i = 0; i <= n_clauses; i++) /* before repeats change the sums */
+    for (i = 0; i <= n_clauses; i++) /* before repeats change the sums of the passage */
         w->codes[i] = w->sums[i * width + 1 + s->header.n_categories];
-    for (clause = begin = 0; clause + 1 < n_clauses; clause++, begin = end) { /* a clause has none of the n-grams that go on beyond its end */
-        double *sums = w->sums + (1 + clause) * width;
-        end = w->ends[clause];
-        for (i = end - begin < longest ? begin : end - longest + 1; i < end; i++) {
-            uint32_t within = w->levels[end - i - 1][start + i];
-            const float *longer = rows + deepest[i] * width, *shorter = rows + (within ? within : deepest[i]) * width;
-            for (j = 0; j < width; j++)
-                sums[j] += (double)shorter[j] - longer[j];
-        }
-    }
     return 0;
 }
 
@@ -657,17 +625,10 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
         return -1;
     if (n <= CHAIN_LENGTH)
         correct_repeats(s, w, start, n);
-    else {
-        if (correct_repeats_long(s, w, start, n, 0) < 0)
-            return -1;
-        for (clause = begin = 0; n_clauses > 1 && clause < n_clauses; begin = w->ends[clause++])
-            if (correct_repeats_long(s, w, start + begin, w->ends[clause] - begin, 1 + clause) < 0)
-                return -1;
-    }
+    else if (correct_repeats_long(s, w, start, n) < 0)
+        return -1;
     memset(all, 0, n_columns * sizeof *all);
-    if (n_clauses == 1 && w->codes[0] > 0)
-        count_covered(s, w, start, n, all);
-    for (clause = begin = 0; n_clauses > 1 && clause < n_clauses; begin = w->ends[clause++]) {
+    for (clause = begin = 0; clause < n_clauses; begin = w->ends[clause++]) {
         int has_terms = w->codes[1 + clause] > 0;
         if (has_terms) {
             memset(own, 0, n_columns * sizeof *own);
@@ -682,7 +643,7 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
     }
     finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->clause);
     memcpy(scores, w->clause, n_categories * sizeof *scores);
-    memcpy(strongest, n_clauses > 1 ? w->best : w->clause, n_categories * sizeof *strongest);
+    memcpy(strongest, w->best, n_categories * sizeof *strongest);
     return 0;
 }
 
@@ -735,7 +696,7 @@ static int add_passage(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
     size_t n = w->n, i;
     uint32_t found = 0;
 
-    if (reserve_block(w, s, length) < 0)
+    if (reserve_block(w, length) < 0)
         return -1;
     for (i = 0; i < length; i++) {
         found = look_up(s, text[i]);
@@ -750,7 +711,7 @@ static int add_article(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
     size_t start = 0, end, next, n;
     uint32_t found, seen, *ids;
 
-    if (reserve_block(w, s, length) < 0)
+    if (reserve_block(w, length) < 0)
         return -1;
     ids = w->ids;
     for (; start < length; start = next) {
@@ -786,29 +747,31 @@ static int add_article(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
 }
 
 /* Turn the scores of one document's passages into decisions; fallback.context_features says what the blocks are.
- * ``sums`` (n + 1 rows) holds running sums of the squashed scores, ``squashed`` n rows, ``features`` those of one passage. */
+ * ``squashed`` holds n rows, ``features`` those of one passage. */
 static void decide(const Scorer *s, const double *scores, const double *strongest, const unsigned char *headings, size_t n, double *squashed,
-                   double *sums, double *features, double *decisions)
+                   double *features, double *decisions)
 {
     size_t k = s->header.n_categories, stride = s->stride, window = s->header.window, heading = SIZE_MAX, i, j, f, block;
 
-    memset(sums, 0, k * sizeof *sums);
-    for (i = 0; i < n * k; i++) {
-        squashed[i] = 1 / (1 + exp(-s->slope * scores[i]));
-        sums[i + k] = sums[i] + squashed[i];
-    }
+    memset(features + 6 * k, 0, k * sizeof *features);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < k; j++)
+            features[6 * k + j] += squashed[i * k + j] = 1 / (1 + exp(-s->slope * scores[i * k + j]));
     for (j = 0; j < k && n; j++)
-        features[6 * k + j] = sums[n * k + j] / (double)n;
+        features[6 * k + j] /= (double)n;
     for (i = 0; i < n; i++) {
-        size_t low = i < window ? 0 : i - window, high = n - i <= window ? n : i + window + 1;
-        double others = (double)(high - low - 1);
+        size_t low = i < window ? 0 : i - window, high = n - i <= window ? n : i + window + 1, other;
+        double share = high - low > 1 ? 1 / (double)(high - low - 1) : 0;
 
+        memset(features + 4 * k, 0, k * sizeof *features);
+        for (other = low; other < high; other++)
+            for (j = 0; j < k && other != i; j++)
+                features[4 * k + j] += squashed[other * k + j] * share;
         for (j = 0; j < k; j++) {
             features[j] = scores[i * k + j];
             features[k + j] = strongest[i * k + j];
             features[2 * k + j] = i ? squashed[(i - 1) * k + j] : 0;
             features[3 * k + j] = i + 1 < n ? squashed[(i + 1) * k + j] : 0;
-            features[4 * k + j] = others > 0 ? (sums[high * k + j] - sums[low * k + j] - squashed[i * k + j]) / others : 0;
             features[5 * k + j] = heading != SIZE_MAX ? squashed[heading * k + j] : 0;
         }
         if (headings[i])
@@ -817,9 +780,11 @@ static void decide(const Scorer *s, const double *scores, const double *stronges
             const double *weights = s->context + block;
             double out[8];
             memcpy(out, s->context_intercepts + block, sizeof out);
-            for (f = 0; f < CONTEXT_BLOCKS * k; f++)
+            for (f = 0; f < CONTEXT_BLOCKS * k; f++, weights += stride) {
+                double feature = features[f];
                 for (j = 0; j < 8; j++)
-                    out[j] += features[f] * weights[f * stride + j];
+                    out[j] += feature * weights[j];
+            }
             memcpy(decisions + i * k + block, out, (k - block < 8 ? k - block : 8) * sizeof *out);
         }
     }
@@ -828,23 +793,19 @@ static void decide(const Scorer *s, const double *scores, const double *stronges
 static int decide_all(const Scorer *s, Result *r, const int64_t *counts, size_t n_documents)
 {
     size_t k = (size_t)s->n_categories, most = 0, at = 0, i;
-    double *squashed, *sums, *features;
+    double *squashed, *features;
 
     for (i = 0; i < n_documents; i++)
         most = (size_t)counts[i] > most ? (size_t)counts[i] : most;
     squashed = array(most * k, sizeof *squashed);
     features = array(CONTEXT_BLOCKS * k, sizeof *features);
-    sums = array((most + 1) * k, sizeof *sums);
-    r->decisions = array(r->n * k, sizeof *r->decisions);
-    if (squashed && sums && features && r->decisions)
-        for (i = 0; i < n_documents; i++) {
-            decide(s, r->scores + at * k, r->strongest + at * k, r->headings + at, (size_t)counts[i], squashed, sums, features, r->decisions + at * k);
-            at += (size_t)counts[i];
-        }
+    for (i = 0; squashed && features && i < n_documents; i++) {
+        decide(s, r->scores + at * k, r->strongest + at * k, r->headings + at, (size_t)counts[i], squashed, features, r->decisions + at * k);
+        at += (size_t)counts[i];
+    }
     free(squashed);
-    free(sums);
     free(features);
-    return squashed && sums && features && r->decisions ? 0 : -1;
+    return squashed && features ? 0 : -1;
 }
 
 /* ---- the door to Python ---- */
@@ -945,12 +906,6 @@ static PyObject *as_bytes(const void *data, size_t n, size_t size)
     return PyBytes_FromStringAndSize(data, (Py_ssize_t)(n * size));
 }
 
-/* Score what still waits and turn all scores into decisions. */
-static int finish(const Scorer *s, Work *w, Result *r, const int64_t *counts, size_t n_documents)
-{
-    return score_block(s, w, r) < 0 ? -1 : decide_all(s, r, counts, n_documents);
-}
-
 static PyObject *articles(Scorer *s, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"texts", NULL};
@@ -978,7 +933,7 @@ static PyObject *articles(Scorer *s, PyObject *args, PyObject *kwargs)
     }
     if (!failed && more == 0) {
         Py_BEGIN_ALLOW_THREADS
-        failed = finish(s, &w, &r, counts, n) < 0;
+        failed = score_block(s, &w, &r) < 0 || !(r.decisions = array(r.n * k, sizeof *r.decisions)) || decide_all(s, &r, counts, n) < 0;
         Py_END_ALLOW_THREADS
     }
     if (failed)
@@ -995,7 +950,7 @@ static PyObject *articles(Scorer *s, PyObject *args, PyObject *kwargs)
 static PyObject *passages(Scorer *s, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"texts", "counts", NULL};
-    PyObject *sequence, *numbers, *answer = NULL;
+    PyObject *sequence, *numbers, *scores = NULL, *decisions = NULL, *answer = NULL;
     Result r = {0};
     Texts t;
     Work w;
@@ -1011,7 +966,12 @@ static PyObject *passages(Scorer *s, PyObject *args, PyObject *kwargs)
         end_texts(&t);
         return NULL;
     }
-    failed = start_work(&w, s) < 0 || reserve_result(&r, n, k) < 0;
+    failed = start_work(&w, s) < 0 || reserve_result(&r, n, k) < 0 || !(scores = as_bytes(NULL, n, 8 * k)) || !(decisions = as_bytes(NULL, n, 8 * k));
+    if (!failed) { /* how many there are is known: they are written where they are to stay */
+        free(r.scores);
+        r.scores = (double *)PyBytes_AsString(scores);
+        r.decisions = (double *)PyBytes_AsString(decisions);
+    }
     while (!failed && (more = next_texts(&t)) > 0) {
         Py_BEGIN_ALLOW_THREADS
         for (i = 0; !failed && i < t.n; i++)
@@ -1020,13 +980,17 @@ static PyObject *passages(Scorer *s, PyObject *args, PyObject *kwargs)
     }
     if (!failed && more == 0) {
         Py_BEGIN_ALLOW_THREADS
-        failed = finish(s, &w, &r, counts, n_documents) < 0;
+        failed = score_block(s, &w, &r) < 0 || decide_all(s, &r, counts, n_documents) < 0;
         Py_END_ALLOW_THREADS
     }
     if (failed)
         PyErr_NoMemory();
     else if (more == 0)
-        answer = Py_BuildValue("(NN)", as_bytes(r.scores, r.n, 8 * k), as_bytes(r.decisions, r.n, 8 * k));
+        answer = PyTuple_Pack(2, scores, decisions);
+    if (decisions)
+        r.scores = r.decisions = NULL; /* not ours to free */
+    Py_XDECREF(scores);
+    Py_XDECREF(decisions);
     free(counts);
     end_work(&w);
     end_result(&r);

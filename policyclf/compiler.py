@@ -9,7 +9,8 @@ The file is little endian: magic, CRC-32 of the rest, a table of section offsets
                        nodes share a base, so the character alone tells whose child it is; base 0 has no children.
                        ``bases`` are those of single characters
 ``rows``               for each node the sum of ``(idf^2, idf * weights...)`` over all n-grams on the path from the root, so
-                       that one row, that of the deepest node reached, covers every n-gram that begins at a position; then
+                       that one row, that of the deepest node reached, covers every n-gram that begins at a position (no
+                       n-gram goes on from one clause to the next, so the rows of a clause are its own); then
                        a code for the longest term on the path, 256 * its length + its coverage column. Nodes between the
                        ends of n-grams and terms have the row of the node above them
 ``numbers``            coverage weights, intercepts, context weights: what is left to do for each passage
@@ -31,7 +32,7 @@ import numpy as np
 
 from policyclf.errors import ModelError
 from policyclf.scorer import CODE_BASE, DROPPED, HEADER, MAGIC, MAX_CATEGORIES, MAX_DEPTH, MAX_LONGEST, N_POINTS, PAGE, SECTIONS
-from policyclf.text import _FOLD, CLAUSE_MARKS, CLOSERS, HEADING_LENGTH, LINE_BREAKS, TERMINATORS, UNFINISHED
+from policyclf.text import _FOLD, CLAUSE_MARKS, CLOSERS, HEADING_LENGTH, LINE_BREAKS, TERMINATORS, UNFINISHED, crosses_clauses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,9 +84,8 @@ def compile_scorer(linear: Linear) -> bytes:
     if longest > MAX_LONGEST or depth > MAX_DEPTH:
         raise ModelError(f"n-grams longer than {MAX_LONGEST} or terms longer than {MAX_DEPTH} characters cannot be compiled")
 
-    for term in linear.terms:
-        if not marks.isdisjoint(term):
-            raise ModelError(f"term {term!r} goes across clauses and cannot be compiled")
+    for text in (*filter(crosses_clauses, linear.ngrams), *(term for term in linear.terms if not marks.isdisjoint(term))):
+        raise ModelError(f"{text!r} goes across clauses and cannot be compiled")
 
     width = -(-(2 + n_categories) // 8) * 8
     rows = np.zeros((n_nodes, width), np.float64)

@@ -57,7 +57,7 @@ class Reader:
         clauses, scores = self._scorer.clauses(text)
         starts = np.cumsum([0, *map(len, clauses)])
         for category, strongest in enumerate(scores.argmax(0)):
-            own = self._scorer.per_character(clauses[strongest])[:, category]
+            own = self._scorer.per_character(clauses[strongest], clause=True)[:, category]
             shares[starts[strongest] : starts[strongest + 1]] += own[:, None] * clause_weights[category]
         return shares
 
@@ -66,6 +66,7 @@ class Reader:
         texts = [p.text for p in tagged.passages]
         scores, decisions = self._scorer.passages(texts, [len(texts)])
         n = len(tagged.categories)
+        # The words tell what the passage and its clauses add: of the features those of the context are all that is needed.
         features = context_features(scores, scores, texts, [len(texts)], self._scorer.context_shape)[passage].reshape(CONTEXT_BLOCKS, n)
         parts = (features * self._scorer.context_weights[:, k].reshape(CONTEXT_BLOCKS, n)).sum(1)
         context = [Evidence(name, -1, -1, float(part)) for name, part in zip(CONTEXT_NAMES, parts[2:], strict=True)]

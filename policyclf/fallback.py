@@ -101,7 +101,7 @@ class NumpyScorer:
     def clauses(self, text: str) -> tuple[list[str], NDArray[np.float64]]:
         """Return the folded clauses of a passage and the score of each on its own, shape ``(n_clauses, n_categories)``."""
         parts = clauses(fold(text)) or [""]
-        return parts, self._scores(parts)[0]
+        return parts, self._scores(parts)[1]
 
     @property
     def context_shape(self) -> tuple[float, int]:
@@ -124,8 +124,8 @@ class NumpyScorer:
         passage, clause = self.own_weights
         return self._context_intercepts + self._intercepts @ (passage + clause)
 
-    def per_character(self, text: str) -> NDArray[np.float64]:
-        """Take the stage-one scores of one passage apart.
+    def per_character(self, text: str, *, clause: bool = False) -> NDArray[np.float64]:
+        """Take the stage-one scores of one passage, or of one clause, apart.
 
         Returns shape ``(n_folded_characters, n_categories)``; its sum over characters is the score without the intercept.
         """
@@ -138,11 +138,13 @@ class NumpyScorer:
             places = np.flatnonzero(level != above)  # where n-grams of this length begin
             places = places[level[places] != 0]
             own = self._rows[level[places], : 1 + self.n_categories].astype(float) - self._rows[above[places], : 1 + self.n_categories]
-            _, inverse, counts = np.unique(level[places], return_inverse=True, return_counts=True)
-            count = counts[inverse.ravel()]
-            frequency = 1 + np.log(count)
-            squares += (own[:, 0] * frequency**2 / count).sum()
-            for start, share in zip(places, own[:, 1:] * (frequency / count / length)[:, None], strict=True):
+            count = weight = np.ones(len(places))  # of each occurrence
+            if not clause:
+                _, inverse, counts = np.unique(level[places], return_inverse=True, return_counts=True)
+                count = counts[inverse.ravel()].astype(np.float64)
+                weight = (1 + np.log(count)) / count
+            squares += (own[:, 0] * weight**2 * count).sum()
+            for start, share in zip(places, own[:, 1:] * (weight / length)[:, None], strict=True):
                 shares[start : start + length] += share
             above = level
         shares /= np.sqrt(squares) if squares > 0 else 1
@@ -176,7 +178,7 @@ class NumpyScorer:
         chars[ends] = 0
         kept = chars != DROPPED
         ends = np.cumsum(kept)[ends]  # of each passage among the characters that are kept, its end mark included
-        chars = chars[kept]
+        chars = chars.take(np.flatnonzero(kept))
         starts = np.concatenate([[0], ends[:-1]])
 
         # A clause begins where a passage does, and after a mark that neither another mark nor the end of the passage follows.
@@ -191,25 +193,19 @@ class NumpyScorer:
         first = clause[starts]  # of the clauses of each passage
 
         levels, node = self.walk(chars)
-        # float64 sums of float32 rows
+        # float64 sums of float32 rows; no n-gram goes on from one clause to the next
         parts = np.add.reduceat(self._rows.take(node, axis=0), bounds[:-1], axis=0, dtype=np.float64)[:, : 1 + self.n_categories]
         sums = np.add.reduceat(parts, first, axis=0)
-        for length, level in enumerate(levels[:-1], 1):  # a clause has none of the n-grams that go on beyond its end
-            there = bounds[1:] - length
-            there = there[there >= bounds[:-1]]
-            there = there[(level[there] != 0) & (level[there] != node[there])]
-            parts[clause[there]] += self._rows[level[there], : 1 + self.n_categories].astype(np.float64) - self._rows[node[there], : 1 + self.n_categories]
         again = np.flatnonzero(chars)
         above = np.zeros_like(chars)
-        for length, level in enumerate(levels, 1):  # an n-gram repeats only where the shorter one does, and in a clause only where in the passage
-            again = self._correct_repeats(sums, owner, level, above, again[level[again] != 0])
-            self._correct_repeats(parts, clause, level, above, again[bounds[1:][clause[again]] - again >= length])
+        for level in levels:  # an n-gram repeats only where the shorter one does
+            again = self._correct_repeats(sums, owner, level, above, again.take(np.flatnonzero(level.take(again))))
             above = level
 
         hit = np.flatnonzero(self._values.take(node))
-        width = len(self._coverage)
-        cells = clause[hit] * width + self._columns[node[hit]]
-        covered = np.bincount(cells, self._values[node[hit]], len(parts) * width).reshape(-1, width).astype(np.float64)
+        term, width = node.take(hit), len(self._coverage)
+        cells = clause.take(hit) * width + self._columns.take(term)
+        covered = np.bincount(cells, self._values.take(term), len(parts) * width).reshape(-1, width).astype(np.float64)
         return self._finish(sums, np.add.reduceat(covered, first, axis=0)), np.maximum.reduceat(self._finish(parts, covered), first, axis=0)
 
     def _finish(self, sums: NDArray[np.float64], covered: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,21 +217,22 @@ class NumpyScorer:
     def walk(self, chars: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         """Return the node of the n-gram of each length that begins at each position, 0 where there is none, and the deepest node."""
         padded = np.concatenate([chars, np.zeros(self._depth, np.int64)])
+        padded[padded == 0] = -1  # the character of no edge, not of an empty one either
         levels, deepest = [chars], chars.copy()
         live, base = np.arange(len(chars)), self._bases.take(chars)
         for depth in range(1, self._depth):
             char = padded.take(live + depth)
             entry = self._edges.take(base + char)
-            found = (entry >> 48 & 0xFFFF == char) & (entry != 0)
-            live, entry = live[found], entry[found]
+            found = np.flatnonzero(entry >> 48 & 0xFFFF == char)  # indices are quicker to take by than a mask
+            live, entry = live.take(found), entry.take(found)
             child = entry >> 24 & 0xFFFFFF
             deepest[live] = child
             if depth < self.longest:
                 levels.append(np.zeros_like(chars))
                 levels[-1][live] = child
             base = entry & 0xFFFFFF
-            leads_on = base != 0
-            live, base = live[leads_on], base[leads_on]
+            leads_on = np.flatnonzero(base)
+            live, base = live.take(leads_on), base.take(leads_on)
             if not live.size and depth >= self.longest - 1:
                 break
         return levels, deepest
@@ -250,7 +247,7 @@ class NumpyScorer:
         if not positions.size:
             return positions
         bits = int(positions[-1]).bit_length()  # passage, node and position, sorted as one number
-        keys = np.sort((owner[positions] * len(self._rows) + nodes[positions] << bits) | positions)
+        keys = np.sort((owner.take(positions) * len(self._rows) + nodes.take(positions) << bits) | positions)
         cells = keys >> bits
         same = np.flatnonzero(cells[1:] == cells[:-1])
         if not same.size:
@@ -260,13 +257,15 @@ class NumpyScorer:
         shorter = above[keys[same[begins]] & (1 << bits) - 1]
         k = np.diff(begins, append=len(same)) + 1.0
         frequency = 1 + np.log(k)
-        own = self._rows[node, : 1 + self.n_categories].astype(np.float64) - self._rows[shorter, : 1 + self.n_categories]
+        own = self._rows.take(node, axis=0).astype(np.float64)
+        own -= self._rows.take(shorter, axis=0)
         own[:, 0] *= frequency**2 - k
         own[:, 1:] *= (frequency - k)[:, None]
-        np.add.at(sums, passage, own)
+        first = np.flatnonzero(np.diff(passage, prepend=-1))  # of the n-grams of each passage
+        sums[passage[first]] += np.add.reduceat(own, first, axis=0)[:, : sums.shape[1]]
         again = np.zeros(len(keys), bool)
         again[same] = again[same + 1] = True
-        return np.sort(keys[again] & (1 << bits) - 1)
+        return np.sort(keys.take(np.flatnonzero(again)) & (1 << bits) - 1)
 
 
 def context_features(

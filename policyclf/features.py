@@ -1,6 +1,8 @@
 """Texts to numbers: a character n-gram TF-IDF and how much of a text the lexicon's terms cover.
 
-TF-IDF is scikit-learn's (sublinear term frequency, L2 norm) over folded text. Coverage has, for each tier of the lexicon, a
+TF-IDF is scikit-learn's (sublinear term frequency, L2 norm) over folded text; n-grams stay within clauses, so that a passage's
+are those of its clauses. In a clause by itself, which is short, each occurrence of an n-gram counts as a feature of its own
+(:func:`occurrences`). Coverage has, for each tier of the lexicon, a
 column for each category and one for near misses: for every position, the longest term that begins there adds its length in
 characters; the sum is cut off at ``COVERAGE_CAP`` and divided by it, so it runs from 0 to 1.
 """
@@ -14,7 +16,7 @@ import numpy as np
 
 from policyclf.labels import NEAR_MISS
 from policyclf.records import TIERS, Term
-from policyclf.text import fold
+from policyclf.text import crosses_clauses, fold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +31,40 @@ def vectorizer(ngram_range: tuple[int, int], min_df: int) -> TfidfVectorizer:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(analyzer="char", preprocessor=fold, ngram_range=ngram_range, min_df=min_df, sublinear_tf=True, dtype=np.float64)
+
+
+def fitted_vectorizer(texts: Sequence[str], terms: Sequence[str], ngram_range: tuple[int, int], min_df: int) -> TfidfVectorizer:
+    """Return a vectoriser with the n-grams of texts and terms, but for those that go on from one clause to the next.
+
+    The inverse document frequency is that among the texts: the terms are so many that theirs would be another language's.
+    Raises :class:`ValueError` where no n-gram occurs in ``min_df`` texts and terms.
+    """
+    counted = vectorizer(ngram_range, min_df).fit([*texts, *terms])
+    ngrams = sorted(ngram for ngram in counted.vocabulary_ if not crosses_clauses(ngram))
+    vector = with_vocabulary(ngrams, np.ones(len(ngrams)), ngram_range)
+    frequency = np.bincount(vector.transform(texts).indices, minlength=len(ngrams))
+    vector.idf_ = np.log((1 + len(texts)) / (1 + frequency)) + 1  # as TfidfTransformer has it
+    return vector
+
+
+def with_vocabulary(ngrams: Sequence[str], idf: NDArray[np.float64], ngram_range: tuple[int, int]) -> TfidfVectorizer:
+    """Return a fitted vectoriser of these n-grams with these inverse document frequencies."""
+    vector = vectorizer(ngram_range, 1).set_params(vocabulary=list(ngrams)).fit([""])
+    vector.idf_ = np.asarray(idf, np.float64)
+    return vector
+
+
+def occurrences(vector: TfidfVectorizer, clauses: Sequence[str]) -> csr_matrix:
+    """Return the n-grams of clauses, each occurrence weighted by its idf and the squares of all of them adding up to 1.
+
+    Where no n-gram repeats this is TF-IDF. Sums over occurrences need not know what repeats.
+    """
+    import scipy.sparse
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer.transform(vector, clauses)
+    squares = counts @ vector.idf_**2
+    return scipy.sparse.diags(1 / np.sqrt(np.where(squares > 0, squares, 1))) @ counts @ scipy.sparse.diags(vector.idf_)
 
 
 class Lexicon:

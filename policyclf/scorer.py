@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from policyclf.fallback import NumpyScorer
 
-MAGIC = b"PCLFSC02"
+MAGIC = b"PCLFSC03"
 N_POINTS = 0x110000
 PAGE = 256
 DROPPED = 0xFFFF

@@ -85,6 +85,15 @@ def clauses(folded: str) -> list[str]:
     return re.findall(f"[^{CLAUSE_MARKS}]*[{CLAUSE_MARKS}]+|[^{CLAUSE_MARKS}]+", folded)
 
 
+def crosses_clauses(folded: str) -> bool:
+    """Whether a folded text goes on from one clause to the next.
+
+    >>> crosses_clauses("节,发"), crosses_clauses("贴。")
+    (True, False)
+    """
+    return len(clauses(folded)) > 1
+
+
 def fold_positions(text: str) -> list[int]:
     """Return, for each character of ``fold(text)``, the index of the character of ``text`` that it came from."""
     return [i for i, char in enumerate(text) if _FOLD[ord(char)] is not None]

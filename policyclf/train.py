@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.sparse import vstack
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +19,7 @@ from policyclf.card import model_card
 from policyclf.compiler import CONTEXT_SLOPE, CONTEXT_WINDOW, Linear, compile_scorer
 from policyclf.errors import LabelError
 from policyclf.fallback import context_features
-from policyclf.features import COVERAGE_CAP, Lexicon, stack, vectorizer
+from policyclf.features import COVERAGE_CAP, Lexicon, fitted_vectorizer, occurrences, stack
 from policyclf.labels import NEAR_MISS, bundled, document_folds, label_matrix, read_categories, read_lexicon
 from policyclf.metrics import N_RESAMPLES, evaluate, f1_threshold
 from policyclf.model import Model, save_model
@@ -31,16 +32,56 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-# A lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage or less is enough. A model is
-# the mean of one for each weight: better than either.
-TERM_WEIGHTS = (0.1, 0.03)
+TERM_WEIGHT = 0.1  # a lexicon term is a passage of a few characters: it teaches its n-grams, and a tenth of a passage is enough
+
+
+class _Matrices(NamedTuple):
+    """What stage one is fitted to; K is the number of categories.
+
+    ``passages`` and ``clauses`` have the n-grams and the coverage of each, ``terms`` the n-grams of each term; ``truth`` and
+    ``term_truth`` say which categories they carry, ``owner`` the passage of each clause.
+    """
+
+    passages: csr_matrix
+    clauses: csr_matrix
+    terms: csr_matrix
+    truth: NDArray[np.int8]
+    term_truth: NDArray[np.int8]
+    owner: NDArray[np.int64]
+
+
+class _StageOne(NamedTuple):
+    """Scores out of fold, of passages and clauses, and the weights (n_features, K) and intercepts (K,) of the classifiers of everything."""
+
+    scores: NDArray[np.float64]
+    clause_scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+
+
+def _fit_svm(svm: LinearSVC, of: _Matrices, k: int, kept: NDArray[np.bool_], chosen: NDArray[np.bool_] | None) -> tuple[NDArray[np.float64], float]:
+    """Return weights and intercept for category ``k`` from the passages ``kept``, all terms and, of those passages, the clauses ``chosen``."""
+    parts, truth = [of.passages[kept], of.terms], [of.truth[kept, k], of.term_truth[:, k]]
+    weight = [np.ones(kept.sum()), np.full(of.terms.shape[0], TERM_WEIGHT)]
+    if chosen is not None:
+        here = np.flatnonzero(chosen & kept[of.owner])
+        parts.append(of.clauses[here])
+        truth.append(of.truth[of.owner[here], k])
+        weight.append(np.ones(len(here)))
+    labels = np.concatenate(truth)
+    if not of.truth[kept, k].any() or labels.all():  # a fold may have lost a rare category's only document
+        return np.zeros(of.passages.shape[1]), -1.0
+    svm.fit(vstack(parts, format="csr"), labels, sample_weight=np.concatenate(weight))
+    return svm.coef_[0], float(svm.intercept_[0])
 
 
 class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multi-label classifier of Chinese policy passages, a scikit-learn estimator.
 
     Stage one is a linear SVM for each category over character n-gram TF-IDF and lexicon
-    coverage; the lexicon's terms stand among the training passages too, with little weight. Stage two, a logistic
+    coverage; the lexicon's terms stand among the training passages too, with little weight. It is the mean of two: one of
+    passages, and one that has the strongest clause of each passage, as the first scores it out of fold, as a passage more (as in
+    multiple-instance learning, mi-SVM: Andrews et al. 2002). Stage two, a logistic
     regression for each category, reads the out-of-fold scores of the passage, of its strongest clause (a long sentence may
     state its measure in one clause of six), of its neighbours, its heading and its document, and gives
     calibrated probabilities (stacking, Wolpert 1992). Thresholds come from F1 on out-of-fold probabilities
@@ -54,6 +95,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     context : whether stage two sees the neighbours; without ``documents`` there are none to see.
     folds : number of document folds for out-of-fold scores.
     categories : names, in the order of the columns; by default those that occur, sorted, or the bundled ones.
+    n_jobs : processes that fit side by side, -1 for one on each core; the model does not depend on it.
     seed : decides the folds and the solver's order.
 
     Attributes
@@ -74,6 +116,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         folds: int = 5,
         categories: Sequence[str] | None = None,
         seed: int = 0,
+        n_jobs: int | None = None,
     ) -> None:
         self.ngram_range = ngram_range
         self.min_df = min_df
@@ -83,6 +126,7 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.folds = folds
         self.categories = categories
         self.seed = seed
+        self.n_jobs = n_jobs
 
     def fit(self, X: Sequence[str], y: Any, documents: Sequence[str] | None = None, progress: Progress | None = None) -> PolicyClassifier:
         """Fit on passages ``X`` and ``y``: lists of category names, or a 0/1 matrix of shape ``(n_passages, n_categories)``.
@@ -109,44 +153,35 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 )
 
         say("counting n-grams")
-        vector = vectorizer(self.ngram_range, self.min_df)
         lexicon = Lexicon(self._terms(known), names)
         terms = list(lexicon.terms)
         try:
-            vector.fit([*texts, *terms])
+            vector = fitted_vectorizer(texts, terms, self.ngram_range, self.min_df)
         except ValueError as error:
             raise LabelError(f"nothing to learn from: {error}", way_out="give more passages or lower min_df") from error
-        tfidf = vector.transform(texts)
-        matrix = stack(tfidf, lexicon.coverage(texts))
         parts = [clauses(fold(text)) or [""] for text in texts]
-        first = np.cumsum([0, *map(len, parts[:-1])])  # clause of each passage
+        n_clauses = np.array([len(part) for part in parts])
+        first = np.cumsum(n_clauses) - n_clauses  # clause of each passage
         clause_texts = list(chain.from_iterable(parts))
-        clause_matrix = stack(vector.transform(clause_texts), lexicon.coverage(clause_texts))
-        term_matrix = stack(vector.transform(terms), np.zeros((len(terms), len(lexicon.columns)))) if terms else None
-        term_truth = label_matrix([[] if term.category == NEAR_MISS else [term.category] for term in lexicon.terms.values()], names)
-
-        def fit_linear(rows: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            if term_matrix is None:
-                return self._fit_linear(matrix[rows], truth[rows], np.ones(rows.sum()))
-            stacked, labels = vstack([matrix[rows], term_matrix], format="csr"), np.concatenate([truth[rows], term_truth])
-            fits = [self._fit_linear(stacked, labels, np.repeat([1, weight], [rows.sum(), len(terms)])) for weight in TERM_WEIGHTS]
-            weights, intercepts = (np.mean(part, axis=0) for part in zip(*fits, strict=True))
-            return weights.astype(np.float32).astype(np.float64), intercepts  # as they are stored
+        matrices = _Matrices(
+            passages=stack(vector.transform(texts), lexicon.coverage(texts)),
+            clauses=stack(occurrences(vector, clause_texts), lexicon.coverage(clause_texts)),
+            terms=stack(vector.transform(terms or [""]), np.zeros((len(terms or [""]), len(lexicon.columns))))[: len(terms)],
+            truth=truth,
+            term_truth=label_matrix([[] if term.category == NEAR_MISS else [term.category] for term in lexicon.terms.values()], names),
+            owner=np.repeat(np.arange(len(texts)), n_clauses),
+        )
 
         n_folds = min(self.folds, len(counts))
         fold_number = document_folds(groups, n_folds, self.seed)
-        clause_fold = np.repeat(fold_number, [len(part) for part in parts])
-        scores, clause_scores = np.zeros(truth.shape), np.zeros((len(clause_texts), truth.shape[1]))
-        for number in range(n_folds):
-            say(f"out-of-fold scores, fold {number + 1} of {n_folds}")
-            held = fold_number == number
-            weights, intercepts = fit_linear(~held)
-            scores[held] = matrix[held] @ weights + intercepts
-            held = clause_fold == number
-            clause_scores[held] = clause_matrix[held] @ weights + intercepts
-        say("fitting the classifiers")
-        weights, intercepts = fit_linear(np.ones(len(texts), bool))
-        n_ngrams = tfidf.shape[1]
+        say("fitting the classifiers of passages")
+        plain = self._stage_one(matrices, fold_number, None)
+        say("fitting those of passages and their strongest clauses")
+        best = np.maximum.reduceat(plain.clause_scores, first, axis=0)
+        several = (n_clauses > 1)[matrices.owner]
+        sharp = self._stage_one(matrices, fold_number, (plain.clause_scores == best[matrices.owner]) & several[:, None])
+        scores, clause_scores, weights, intercepts = (np.mean(pair, axis=0) for pair in zip(plain, sharp, strict=True))
+        n_ngrams = len(vector.vocabulary_)
 
         say("fitting context and thresholds")
         strongest = np.maximum.reduceat(clause_scores, first, axis=0)
@@ -202,9 +237,10 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return tagged.astype(np.int64)
         return [tuple(self.classes_[row]) for row in tagged]
 
-    def reference_scores(self, X: Sequence[str]) -> NDArray[np.float64]:
-        """Return the scores of stage one as scikit-learn computes them: what every compiled scorer must equal."""
-        matrix = stack(self.vectorizer_.transform(X), self.lexicon_.coverage(X))
+    def reference_scores(self, X: Sequence[str], *, clauses: bool = False) -> NDArray[np.float64]:
+        """Return the scores of passages, or of clauses, as scikit-learn computes them: what every compiled scorer must equal."""
+        tfidf = occurrences(self.vectorizer_, X) if clauses else self.vectorizer_.transform(X)
+        matrix = stack(tfidf, self.lexicon_.coverage(X))
         weights = np.concatenate([self.linear_.weights.astype(np.float64), self.linear_.coverage_weights])
         return np.asarray(matrix @ weights + self.linear_.intercepts)
 
@@ -253,15 +289,20 @@ class PolicyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return {term: place for term, place in terms.items() if place.category in {*known, NEAR_MISS}}
         return {}
 
-    def _fit_linear(self, matrix: csr_matrix, truth: NDArray[np.int8], weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weights (n_features, n_categories), rounded to float32 as they are stored, and intercepts."""
-        weights = np.zeros((matrix.shape[1], truth.shape[1]))
-        intercepts = np.full(truth.shape[1], -1.0)
-        for k in range(truth.shape[1]):
-            if truth[:, k].any():  # a fold may have lost a rare category's only document
-                svm = LinearSVC(C=self.C, random_state=self.seed).fit(matrix, truth[:, k], sample_weight=weight)
-                weights[:, k], intercepts[k] = svm.coef_[0], svm.intercept_[0]
-        return weights.astype(np.float32).astype(np.float64), intercepts
+    def _stage_one(self, of: _Matrices, fold_number: NDArray[np.int64], chosen: NDArray[np.bool_] | None) -> _StageOne:
+        """Fit a classifier for each fold and category, and for each category one to everything; ``chosen`` (n_clauses, K) are clauses to learn from."""
+        n_folds, n_categories = fold_number.max() + 1, of.truth.shape[1]
+        everything = np.ones(len(fold_number), bool)
+        jobs = [(k, everything if number == n_folds else fold_number != number) for number in range(n_folds + 1) for k in range(n_categories)]
+        svm = LinearSVC(C=self.C, random_state=self.seed)
+        fits = Parallel(n_jobs=self.n_jobs)(delayed(_fit_svm)(svm, of, k, kept, None if chosen is None else chosen[:, k]) for k, kept in jobs)
+        models = [tuple(np.array(part).T for part in zip(*fits[at : at + n_categories], strict=True)) for at in range(0, len(fits), n_categories)]
+        scores, clause_scores = np.zeros(of.truth.shape), np.zeros((len(of.owner), n_categories))
+        clause_fold = fold_number[of.owner]
+        for number, (weights, intercepts) in enumerate(models[:-1]):
+            scores[fold_number == number] = of.passages[fold_number == number] @ weights + intercepts
+            clause_scores[clause_fold == number] = of.clauses[clause_fold == number] @ weights + intercepts
+        return _StageOne(scores, clause_scores, *models[-1])
 
     def _fit_context(self, features: NDArray[np.float64], truth: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         weights = np.zeros((features.shape[1], truth.shape[1]))

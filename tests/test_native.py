@@ -23,7 +23,7 @@ from policyclf.errors import ModelError, UsageError
 from policyclf.fallback import context_features
 from policyclf.records import TIERS
 from policyclf.scorer import CONTEXT_BLOCKS, DROPPED, HEADER, SECTIONS, open_scorer
-from policyclf.text import clauses, fold, split
+from policyclf.text import clauses, crosses_clauses, fold, split
 from policyclf.train import PolicyClassifier
 
 BUILT = importlib.util.find_spec("policyclf._native") is not None
@@ -123,7 +123,7 @@ def assert_same(classifier: PolicyClassifier, texts: list[str], counts: list[int
     np.testing.assert_allclose(scores, expected, atol=1e-6, rtol=0)
     linear = classifier.linear_
     parts = [clauses(fold(text)) or [""] for text in texts]
-    strongest = np.array([classifier.reference_scores(part).max(0) for part in parts]).reshape(expected.shape)
+    strongest = np.array([classifier.reference_scores(part, clauses=True).max(0) for part in parts]).reshape(expected.shape)
     features = context_features(expected, strongest, texts, counts, (CONTEXT_SLOPE, CONTEXT_WINDOW))
     expected = features @ linear.context_weights + linear.context_intercepts
     np.testing.assert_allclose(decisions, expected, atol=1e-5, rtol=0)
@@ -206,7 +206,7 @@ def some_linear(n_categories: int, longest: int, depth: int, seed: int = 0) -> L
     def words(n: int, length: int, marks: str = "") -> list[str]:
         return sorted({"".join(random.choice(list("审批人才资金一二\ue000𠮷" + marks), random.integers(1, length + 1))) for _ in range(n)})
 
-    ngrams = words(400, longest, ",;。")
+    ngrams = [ngram for ngram in words(400, longest, ",;。") if not crosses_clauses(ngram)]
     terms = {term: int(random.integers(0, TIERS * (n_categories + 1))) for term in words(30, depth) if len(term) > 1}
     k = n_categories
     return Linear(
@@ -232,6 +232,14 @@ def test_any_number_of_categories_and_any_length_of_n_gram(n_categories: int, lo
     assert bytes(one[0]) == two[0].tobytes()
     for left, right in zip(one[2:], two[2:], strict=True):
         np.testing.assert_allclose(table(left, n_categories), table(right, n_categories), atol=1e-9, rtol=1e-9)
+
+
+def test_what_goes_across_clauses_is_refused() -> None:
+    linear = some_linear(2, 2, 2)
+    with pytest.raises(ModelError, match="across"):
+        compile_scorer(linear._replace(ngrams=[",审", *linear.ngrams[1:]]))
+    with pytest.raises(ModelError, match="across"):
+        compile_scorer(linear._replace(terms={"审,批": 0}))
 
 
 def test_private_characters_of_the_training_texts_are_known() -> None:

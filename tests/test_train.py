@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 
 from policyclf.errors import LabelError, ModelError
+from policyclf.features import fitted_vectorizer, occurrences
 from policyclf.labels import label_matrix, read_categories, sha256_of
 from policyclf.model import load_model
 from policyclf.records import LabelRecord
@@ -51,7 +53,7 @@ def test_compiled_scores_equal_scikit_learn(small: PolicyClassifier, some_record
 
 
 def test_same_seed_same_bytes(small: PolicyClassifier, some_records: list[LabelRecord], tmp_path: Path) -> None:
-    again = clone(small).fit([r.text for r in some_records], [r.labels for r in some_records], [r.document for r in some_records])
+    again = clone(small).set_params(n_jobs=2).fit([r.text for r in some_records], [r.labels for r in some_records], [r.document for r in some_records])
     for name, classifier in (("a", small), ("b", again)):
         save_fit(
             classifier,
@@ -63,6 +65,27 @@ def test_same_seed_same_bytes(small: PolicyClassifier, some_records: list[LabelR
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert files == ["README.md", "lexicon.tsv", "model.json", "ngrams.npy", "ngrams.txt", "scorer.bin"]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+
+
+def test_n_grams_stay_within_clauses_and_idf_is_of_texts() -> None:
+    vector = fitted_vectorizer(["减材料，发补贴。", "减材料；减环节"], ["减时限"], (1, 2), 1)
+    ngrams = vector.get_feature_names_out().tolist()
+    assert {"料,", "减时", "贴。"} <= set(ngrams)
+    assert not {",发", ";减"} & set(ngrams)
+    idf = dict(zip(ngrams, vector.idf_, strict=True))
+    assert idf["减"] == 1  # in every text; that a term has it, too, does not count
+    assert idf["时"] == pytest.approx(np.log(3) + 1)
+
+
+def test_occurrences_equal_tfidf_where_nothing_repeats() -> None:
+    vector = fitted_vectorizer(["减材料，发补贴。", "减环节"], [], (1, 3), 1)
+    plain, repeated = ["减材料,", "", "外"], ["减材料减材料,"]
+    np.testing.assert_allclose(occurrences(vector, plain).toarray(), vector.transform(plain).toarray())
+    weights = occurrences(vector, repeated).toarray()[0]
+    counts = CountVectorizer.transform(vector, repeated).toarray()[0]
+    assert (weights**2 / np.maximum(counts, 1)).sum() == pytest.approx(1)
+    place, idf = vector.vocabulary_, vector.idf_
+    assert weights[place["减"]] / idf[place["减"]] == pytest.approx(2 * weights[place[","]] / idf[place[","]])
 
 
 def test_context_needs_documents_and_can_be_left_out(some_records: list[LabelRecord], small_lexicon: str) -> None:
