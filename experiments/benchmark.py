@@ -459,7 +459,7 @@ def spin() -> float:
 
 
 def threads(scorers: dict[str, Any], documents: Sequence[Sequence[str]], rounds: int) -> dict[str, Any]:
-    """One thread against two, each with batches of its own; rounds in which the machine did not have two cores are marked."""
+    """One thread against two, each with batches of its own, until ``rounds`` rounds had two free cores or ten times as many are done."""
     if "native" not in scorers or (os.cpu_count() or 1) < 2:
         return {}
     scorer = scorers["native"]
@@ -468,7 +468,9 @@ def threads(scorers: dict[str, Any], documents: Sequence[Sequence[str]], rounds:
     found = []
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(scorer.articles, batches[:4]))
-        for _ in range(rounds):
+        for _ in range(10 * rounds):
+            if sum(row["counts"] for row in found) == rounds:
+                break
             cores = spin()
             one = clock(lambda: [scorer.articles(batch) for batch in batches])
             two = clock(lambda: list(pool.map(scorer.articles, batches)))

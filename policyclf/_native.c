@@ -26,7 +26,7 @@ typedef uint64_t Edge; /* 0 where there is none */
 
 #define LARGEST 1e30f       /* no number of a model is larger: sums and products of sane ones never overflow */
 enum { CHAIN_LENGTH = 256 }; /* longer passages count n-grams by node: walking chains of repeats is quadratic */
-enum { BLOCK_LENGTH = 1024, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = CHAIN_LENGTH * MAX_LONGEST };
+enum { BLOCK_LENGTH = 2048, BLOCK_PASSAGES = 64, MAX_CORRECTIONS = CHAIN_LENGTH * MAX_LONGEST };
 enum { PART_LENGTH = 1 << 17, PART_TEXTS = 4096 }; /* code points and texts taken over before the GIL is released */
 enum { AHEAD = 16 }; /* positions between asking for an edge and looking at it */
 
@@ -85,15 +85,16 @@ typedef struct {
     size_t parts_capacity;
     double *sums;                   /* of each part, the passage and then its clauses, width: squared norm, then a dot product for each category */
     double *codes;                  /* of each part, the sum of the codes of its terms: above 0 where there is one */
+    double *scales;                 /* of each part, what its dot products are multiplied by */
     double *covered;                /* characters of a passage, then of a clause, covered by the terms of each coverage column */
-    double *clause, *best;          /* scores of a clause, and of the strongest so far */
+    double *clause, *best, *own;    /* scores of a clause, and of the strongest so far; the decisions of a passage */
 } Work;
 
 /* What one call returns. */
 typedef struct {
     size_t n, capacity;
     int64_t *spans;
-    double *scores, *strongest, *decisions; /* strongest: the scores of the strongest clauses */
+    double *scores, *decisions; /* of each passage; of the decisions first the part that needs no neighbours */
     unsigned char *headings;
 } Result;
 
@@ -276,8 +277,9 @@ static int start_work(Work *w, const Scorer *s)
     w->now = 1;
     w->last = array(s->header.n_first, sizeof *w->last);
     w->covered = array(2 * TIERS * ((size_t)s->n_categories + 1), sizeof *w->covered);
-    w->clause = array(2 * s->stride, sizeof *w->clause);
+    w->clause = array(3 * s->stride, sizeof *w->clause);
     w->best = w->clause + s->stride;
+    w->own = w->best + s->stride;
     w->corrections = malloc(MAX_CORRECTIONS * sizeof *w->corrections);
     return w->last && w->covered && w->clause && w->corrections ? 0 : -1;
 }
@@ -328,9 +330,9 @@ static int reserve_result(Result *r, size_t n, size_t n_categories)
     if (!(p = realloc(r->scores, capacity * n_categories * sizeof *r->scores)))
         return -1;
     r->scores = p;
-    if (!(p = realloc(r->strongest, capacity * n_categories * sizeof *r->strongest)))
+    if (!(p = realloc(r->decisions, capacity * n_categories * sizeof *r->decisions)))
         return -1;
-    r->strongest = p;
+    r->decisions = p;
     if (!(p = realloc(r->headings, capacity)))
         return -1;
     r->headings = p;
@@ -342,7 +344,6 @@ static void end_result(Result *r)
 {
     free(r->spans);
     free(r->scores);
-    free(r->strongest);
     free(r->decisions);
     free(r->headings);
 }
@@ -546,12 +547,13 @@ static int sum_rows(const Scorer *s, Work *w, size_t start, size_t n_clauses)
 
     if (n_clauses >= w->parts_capacity) {
         size_t capacity = 2 * n_clauses + 16;
-        double *grown = realloc(w->sums, capacity * (width + 1) * sizeof *grown);
+        double *grown = realloc(w->sums, capacity * (width + 2) * sizeof *grown);
         if (!grown)
             return -1;
-        memset(grown, 0, capacity * (width + 1) * sizeof *grown); /* scores are made of eight sums at a time, some of them of no part */
+        memset(grown, 0, capacity * (width + 2) * sizeof *grown); /* scores are made of eight sums at a time, some of them of no part */
         w->sums = grown;
         w->codes = grown + capacity * width;
+        w->scales = w->codes + capacity;
         w->parts_capacity = capacity;
     }
     for (block = 0; block < width; block += 8) {
@@ -592,11 +594,28 @@ static void count_covered(const Scorer *s, Work *w, size_t start, size_t n, doub
     }
 }
 
+/* Add to ``stride`` decisions ``n`` features, from ``first`` on among those of stage two, times their weights. */
+static inline void add_products(const Scorer *s, size_t first, const double *features, size_t n, const double *before, double *decisions)
+{
+    size_t stride = s->stride, block, f, j;
+
+    for (block = 0; block < stride; block += 8) {
+        const double *weights = s->context + first * stride + block;
+        double out[8];
+        memcpy(out, before + block, sizeof out);
+        for (f = 0; f < n; f++, weights += stride) {
+            double feature = features[f];
+            for (j = 0; j < 8; j++)
+                out[j] += feature * weights[j];
+        }
+        memcpy(decisions + block, out, sizeof out);
+    }
+}
+
 /* Turn sums into ``stride`` scores; those beyond the categories mean nothing. */
-static inline void finish_part(const Scorer *s, const double *sums, const double *covered, double *scores)
+static inline void finish_part(const Scorer *s, const double *sums, double scale, const double *covered, double *scores)
 {
     size_t stride = s->stride, j, k, block;
-    double scale = sums[0] > 0 ? 1 / sqrt(sums[0]) : 1;
 
     for (block = 0; block < stride; block += 8)
         for (k = block; k < block + 8; k++)
@@ -610,8 +629,8 @@ static inline void finish_part(const Scorer *s, const double *sums, const double
         }
 }
 
-/* Score the passage that stands at ``start`` in the block, and its strongest clauses. */
-static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, double *scores, double *strongest)
+/* Score the passage that stands at ``start`` in the block; of its decisions make the part that scores of its own and of its strongest clauses have. */
+static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, double *scores, double *decisions)
 {
     size_t n_categories = s->header.n_categories, n_columns = TIERS * (n_categories + 1), width = s->header.width, n_clauses, clause, begin, block, j, k;
     double *all = w->covered, *own = w->covered + n_columns;
@@ -627,6 +646,8 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
         correct_repeats(s, w, start, n);
     else if (correct_repeats_long(s, w, start, n) < 0)
         return -1;
+    for (j = 0; j <= n_clauses; j++)
+        w->scales[j] = 1 / sqrt(w->sums[j * width] > 0 ? w->sums[j * width] : 1);
     memset(all, 0, n_columns * sizeof *all);
     for (clause = begin = 0; clause < n_clauses; begin = w->ends[clause++]) {
         int has_terms = w->codes[1 + clause] > 0;
@@ -636,14 +657,16 @@ static int score_passage(const Scorer *s, Work *w, size_t start, size_t n, doubl
             for (j = 0; j < n_columns; j++)
                 all[j] += own[j];
         }
-        finish_part(s, w->sums + (1 + clause) * width, has_terms ? own : NULL, clause ? w->clause : w->best);
+        finish_part(s, w->sums + (1 + clause) * width, w->scales[1 + clause], has_terms ? own : NULL, clause ? w->clause : w->best);
         for (block = 0; clause && block < s->stride; block += 8)
             for (k = block; k < block + 8; k++)
                 w->best[k] = w->clause[k] > w->best[k] ? w->clause[k] : w->best[k];
     }
-    finish_part(s, w->sums, w->codes[0] > 0 ? all : NULL, w->clause);
+    finish_part(s, w->sums, w->scales[0], w->codes[0] > 0 ? all : NULL, w->clause);
     memcpy(scores, w->clause, n_categories * sizeof *scores);
-    memcpy(strongest, w->best, n_categories * sizeof *strongest);
+    add_products(s, 0, w->clause, n_categories, s->context_intercepts, w->own);
+    add_products(s, n_categories, w->best, n_categories, w->own, w->own);
+    memcpy(decisions, w->own, n_categories * sizeof *decisions);
     return 0;
 }
 
@@ -656,7 +679,7 @@ static int score_block(const Scorer *s, Work *w, Result *r)
         return 0;
     walk(s, w);
     for (i = 0; i < w->n_waiting; i++, first += s->header.n_categories)
-        if (score_passage(s, w, w->starts[i], w->starts[i + 1] - w->starts[i] - 1, r->scores + first, r->strongest + first) < 0)
+        if (score_passage(s, w, w->starts[i], w->starts[i + 1] - w->starts[i] - 1, r->scores + first, r->decisions + first) < 0)
             return -1;
     w->n = w->n_waiting = 0;
     return 0;
@@ -746,66 +769,58 @@ static int add_article(const Scorer *s, Work *w, const Py_UCS4 *text, size_t len
     return 0;
 }
 
-/* Turn the scores of one document's passages into decisions; fallback.context_features says what the blocks are.
- * ``squashed`` holds n rows, ``features`` those of one passage. */
-static void decide(const Scorer *s, const double *scores, const double *strongest, const unsigned char *headings, size_t n, double *squashed,
-                   double *features, double *decisions)
+/* Add to the decisions of one document's passages what their context makes; fallback.context_features says what its blocks are.
+ * ``squashed`` holds n rows, ``features`` the context of one passage, ``sums`` its decisions. */
+static void add_context(const Scorer *s, const double *scores, const unsigned char *headings, size_t n, double *squashed, double *features, double *sums,
+                        double *decisions)
 {
-    size_t k = s->header.n_categories, stride = s->stride, window = s->header.window, heading = SIZE_MAX, i, j, f, block;
+    size_t k = s->header.n_categories, window = s->header.window, heading = SIZE_MAX, i, j;
 
-    memset(features + 6 * k, 0, k * sizeof *features);
+    memset(features + 4 * k, 0, k * sizeof *features);
     for (i = 0; i < n; i++)
         for (j = 0; j < k; j++)
-            features[6 * k + j] += squashed[i * k + j] = 1 / (1 + exp(-s->slope * scores[i * k + j]));
+            features[4 * k + j] += squashed[i * k + j] = 1 / (1 + exp(-s->slope * scores[i * k + j]));
     for (j = 0; j < k && n; j++)
-        features[6 * k + j] /= (double)n;
+        features[4 * k + j] /= (double)n;
     for (i = 0; i < n; i++) {
         size_t low = i < window ? 0 : i - window, high = n - i <= window ? n : i + window + 1, other;
         double share = high - low > 1 ? 1 / (double)(high - low - 1) : 0;
 
-        memset(features + 4 * k, 0, k * sizeof *features);
+        memset(features + 2 * k, 0, k * sizeof *features);
         for (other = low; other < high; other++)
             for (j = 0; j < k && other != i; j++)
-                features[4 * k + j] += squashed[other * k + j] * share;
+                features[2 * k + j] += squashed[other * k + j] * share;
         for (j = 0; j < k; j++) {
-            features[j] = scores[i * k + j];
-            features[k + j] = strongest[i * k + j];
-            features[2 * k + j] = i ? squashed[(i - 1) * k + j] : 0;
-            features[3 * k + j] = i + 1 < n ? squashed[(i + 1) * k + j] : 0;
-            features[5 * k + j] = heading != SIZE_MAX ? squashed[heading * k + j] : 0;
+            features[j] = i ? squashed[(i - 1) * k + j] : 0;
+            features[k + j] = i + 1 < n ? squashed[(i + 1) * k + j] : 0;
+            features[3 * k + j] = heading != SIZE_MAX ? squashed[heading * k + j] : 0;
         }
         if (headings[i])
             heading = i;
-        for (block = 0; block < k; block += 8) {
-            const double *weights = s->context + block;
-            double out[8];
-            memcpy(out, s->context_intercepts + block, sizeof out);
-            for (f = 0; f < CONTEXT_BLOCKS * k; f++, weights += stride) {
-                double feature = features[f];
-                for (j = 0; j < 8; j++)
-                    out[j] += feature * weights[j];
-            }
-            memcpy(decisions + i * k + block, out, (k - block < 8 ? k - block : 8) * sizeof *out);
-        }
+        memcpy(sums, decisions + i * k, k * sizeof *sums);
+        add_products(s, 2 * k, features, 5 * k, sums, sums);
+        memcpy(decisions + i * k, sums, k * sizeof *sums);
     }
 }
 
 static int decide_all(const Scorer *s, Result *r, const int64_t *counts, size_t n_documents)
 {
     size_t k = (size_t)s->n_categories, most = 0, at = 0, i;
-    double *squashed, *features;
+    double *squashed, *features, *sums;
 
     for (i = 0; i < n_documents; i++)
         most = (size_t)counts[i] > most ? (size_t)counts[i] : most;
     squashed = array(most * k, sizeof *squashed);
-    features = array(CONTEXT_BLOCKS * k, sizeof *features);
-    for (i = 0; squashed && features && i < n_documents; i++) {
-        decide(s, r->scores + at * k, r->strongest + at * k, r->headings + at, (size_t)counts[i], squashed, features, r->decisions + at * k);
+    features = array((CONTEXT_BLOCKS - 2) * k, sizeof *features);
+    sums = array(s->stride, sizeof *sums);
+    for (i = 0; squashed && features && sums && i < n_documents; i++) {
+        add_context(s, r->scores + at * k, r->headings + at, (size_t)counts[i], squashed, features, sums, r->decisions + at * k);
         at += (size_t)counts[i];
     }
     free(squashed);
     free(features);
-    return squashed && features ? 0 : -1;
+    free(sums);
+    return squashed && features && sums ? 0 : -1;
 }
 
 /* ---- the door to Python ---- */
@@ -933,7 +948,7 @@ static PyObject *articles(Scorer *s, PyObject *args, PyObject *kwargs)
     }
     if (!failed && more == 0) {
         Py_BEGIN_ALLOW_THREADS
-        failed = score_block(s, &w, &r) < 0 || !(r.decisions = array(r.n * k, sizeof *r.decisions)) || decide_all(s, &r, counts, n) < 0;
+        failed = score_block(s, &w, &r) < 0 || decide_all(s, &r, counts, n) < 0;
         Py_END_ALLOW_THREADS
     }
     if (failed)
@@ -969,6 +984,7 @@ static PyObject *passages(Scorer *s, PyObject *args, PyObject *kwargs)
     failed = start_work(&w, s) < 0 || reserve_result(&r, n, k) < 0 || !(scores = as_bytes(NULL, n, 8 * k)) || !(decisions = as_bytes(NULL, n, 8 * k));
     if (!failed) { /* how many there are is known: they are written where they are to stay */
         free(r.scores);
+        free(r.decisions);
         r.scores = (double *)PyBytes_AsString(scores);
         r.decisions = (double *)PyBytes_AsString(decisions);
     }
