@@ -156,14 +156,18 @@ class Variant:
     rules: tuple[str, ...] = ("one standard error",)
 
 
-def variants() -> Iterator[Variant]:
+def variants(everything: bool) -> Iterator[Variant]:
+    """Yield what is compared; some that brought nothing in earlier runs (results/ablations_before.json) only where everything is asked for."""
     low, high = SHIPPED["ngram_range"]
     yield Variant("shipped", f"characters {low}-{high}, lexicon, linear SVM, clauses, context, one standard error")
     yield Variant("n-grams", "characters 1-2", grams=(("char", 1, 2),))
-    yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
+    if everything:
+        yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
+        yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
+        yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
+        yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
     yield Variant("n-grams", "across clauses too, idf of passages and terms", across=True)
     yield Variant("weighting", "clauses weighted as passages are", occurrences=False)
-    yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
     yield Variant("lexicon", "none", lexicon="none", term_weight=0)
     yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weight=0, taught=(False,), blocks=BLOCKS[:1])
     yield Variant("lexicon", "coverage alone, no terms among the passages", term_weight=0)
@@ -172,8 +176,6 @@ def variants() -> Iterator[Variant]:
     yield Variant("lexicon", "both tiers in one", lexicon="one tier")
     yield Variant("lexicon", "coverage by the first tier alone", lexicon="first tier")
     yield Variant("lexicon", "without near-miss terms", lexicon="no near misses")
-    yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
-    yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
     yield Variant("learner", "logistic regression, C 10", learner="logistic", C=10.0)
     yield Variant("clauses", "taught by passages alone", taught=(False,))
     yield Variant("clauses", "taught by passages and clauses alone", taught=(True,))
@@ -589,6 +591,7 @@ def arguments(text: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text.split("\n", 1)[0])
     parser.add_argument("evaluation", nargs="*", help="labelled real text, JSON Lines")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--all", action="store_true", help="ablations.py: also the variants that brought nothing in earlier runs")
     parser.add_argument("--smoke", metavar="FOLDER", help=argparse.SUPPRESS)  # a few documents, results into FOLDER: for the tests
     options = parser.parse_args()
     if options.smoke:
@@ -598,7 +601,7 @@ def arguments(text: str) -> argparse.Namespace:
 
 def main() -> None:
     options = arguments(__doc__ or "")
-    first, *others = list(variants())[:: 8 if options.smoke else 1]
+    first, *others = list(variants(options.all))[:: 8 if options.smoke else 1]
     sources = {"labels": sha256_of([*label_files(), train.ROOT / "labels" / "lexicon.tsv"]), "files": sha256_of(options.evaluation)}
     bench = open_bench(options.evaluation, options.smoke)
     with threadpool_limits(1):

@@ -115,8 +115,16 @@ def rounds() -> str:
 
 
 def ablations() -> str:
+    """The variants of today's model, and those of its forerunner that were not run again."""
+    now, before = result("ablations")["variants"], result("ablations_before")["variants"]
+    known = {(row["group"], row["name"]) for row in now}
+    former = [row for row in before if row["group"] == "shipped" or (row["group"], row["name"]) not in known]
+    return f"{ablation_table(now)}\n\nVariants of the former model, which had its own n-grams, term weights and lexicon, that were not run again:\n\n{ablation_table(former)}"
+
+
+def ablation_table(variants: list[dict[str, Any]]) -> str:
     rows = ["| group | variant | authored macro-F1 | real macro-F1 | difference on real text | real average precision |", "|---|---|---|---|---|---|"]
-    for variant in result("ablations")["variants"]:
+    for variant in variants:
         real = variant["real"]
         difference = real.get("difference")
         apart = (
@@ -129,7 +137,7 @@ def ablations() -> str:
         rows.append(
             f"| {variant['group']} | {variant['name']} | {spread(variant['authored']['macro_f1'])} | {spread(real['macro_f1'])} | {apart} | {real['macro_average_precision']['value']:.3f} |"
         )
-    n = result("ablations")["variants"][0]
+    n = variants[0]
     return f"n = {n['authored']['n']} authored passages out of fold, {n['real']['n']} real passages; 95 % intervals resampled by document.\n\n" + "\n".join(
         rows
     )

@@ -87,12 +87,11 @@ class NumpyScorer:
         if any(count < 0 for count in counts) or sum(counts) != len(texts):
             raise ValueError("the counts do not add up to the number of passages")
         scores, strongest = np.empty((2, len(texts), self.n_categories))
+        sizes = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
         start = 0
         while start < len(texts):
-            end, size = start, 0
-            while end < len(texts) and (end == start or size + len(texts[end]) <= _BATCH):
-                size += len(texts[end]) + 1
-                end += 1
+            done = sizes[start - 1] if start else 0
+            end = max(start + 1, int(sizes.searchsorted(done + _BATCH, "right")))
             scores[start:end], strongest[start:end] = self._scores(texts[start:end])
             start = end
         features = context_features(scores, strongest, texts, counts, self.context_shape)
@@ -171,7 +170,9 @@ class NumpyScorer:
     def _scores(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the scores of each passage and, for each category, that of its strongest clause."""
         # NUL, which folding drops everywhere else, parts the passages: no walk goes across it.
-        joined = "\0".join(text.replace("\0", "") for text in texts) + "\0"
+        joined = "\0".join(texts) + "\0"
+        if joined.count("\0") > len(texts):
+            joined = "\0".join(text.replace("\0", "") for text in texts) + "\0"
         points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
         chars = self._look_up(points)
         ends = np.flatnonzero(points == 0)
@@ -194,7 +195,7 @@ class NumpyScorer:
 
         levels, node = self.walk(chars)
         # float64 sums of float32 rows; no n-gram goes on from one clause to the next
-        parts = np.add.reduceat(self._rows.take(node, axis=0), bounds[:-1], axis=0, dtype=np.float64)[:, : 1 + self.n_categories]
+        parts = np.add.reduceat(self._rows.take(node, axis=0).astype(np.float64), bounds[:-1], axis=0)[:, : 1 + self.n_categories]
         sums = np.add.reduceat(parts, first, axis=0)
         again = np.flatnonzero(chars)
         above = np.zeros_like(chars)
@@ -294,9 +295,9 @@ def context_features(
     neighbours = np.zeros(n)
     for distance in range(1, window + 1):
         for there in (at - distance, at + distance):
-            inside = (there >= first) & (there <= last)
-            features[inside, 4] += squashed[there[inside]]
-            neighbours += inside
+            inside = np.flatnonzero((there >= first) & (there <= last))
+            features[inside, 4] += squashed.take(there.take(inside), axis=0)
+            neighbours[inside] += 1
     features[:, 4] /= np.maximum(neighbours, 1)[:, None]
     features[1:, 2] = np.where((at > first)[1:, None], squashed[:-1], 0)
     features[:-1, 3] = np.where((at < last)[:-1, None], squashed[1:], 0)

@@ -18,6 +18,7 @@ LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # what str.splitlines 
 CLOSERS = "”’」』）)】》〉〕］]"  # a closing mark belongs to the sentence that it ends; ASCII quotes do not say which way they face
 UNFINISHED = "，、,：:"  # a line that ends so goes on: no heading
 CLAUSE_MARKS = ",:;!?。"  # as folded
+_NO_HEADING = TERMINATORS + CLOSERS + UNFINISHED
 HEADING_LENGTH = 30  # longer lines without a final stop are sentences cut short, not headings
 
 _BREAK = f"\r\n|[{LINE_BREAKS}]"
@@ -110,7 +111,7 @@ def is_heading(text: str) -> bool:
     >>> is_heading("一、深化审批制度改革"), is_heading("审批更快了。")
     (True, False)
     """
-    return len(text) <= HEADING_LENGTH and text[-1:] not in TERMINATORS + CLOSERS + UNFINISHED
+    return len(text) <= HEADING_LENGTH and text[-1:] not in _NO_HEADING
 
 
 def unwrap(text: str) -> str:
