@@ -157,26 +157,16 @@ class Variant:
 
 
 def variants(everything: bool) -> Iterator[Variant]:
-    """Yield what is compared; some that brought nothing in earlier runs (results/ablations_before.json) only where everything is asked for."""
+    """Yield what is compared; what earlier runs settled (results/ablations_before.json) only where everything is asked for."""
     low, high = SHIPPED["ngram_range"]
     yield Variant("shipped", f"characters {low}-{high}, lexicon, linear SVM, clauses, context, one standard error")
     yield Variant("n-grams", "characters 1-2", grams=(("char", 1, 2),))
-    if everything:
-        yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
-        yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
-        yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
-        yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
     yield Variant("n-grams", "across clauses too, idf of passages and terms", across=True)
     yield Variant("weighting", "clauses weighted as passages are", occurrences=False)
     yield Variant("lexicon", "none", lexicon="none", term_weight=0)
-    yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weight=0, taught=(False,), blocks=BLOCKS[:1])
     yield Variant("lexicon", "coverage alone, no terms among the passages", term_weight=0)
     yield Variant("lexicon", "terms among the passages alone, no coverage", lexicon="none")
     yield Variant("lexicon", "terms among the passages with weight 0.03", term_weight=0.03)
-    yield Variant("lexicon", "both tiers in one", lexicon="one tier")
-    yield Variant("lexicon", "coverage by the first tier alone", lexicon="first tier")
-    yield Variant("lexicon", "without near-miss terms", lexicon="no near misses")
-    yield Variant("learner", "logistic regression, C 10", learner="logistic", C=10.0)
     yield Variant("clauses", "taught by passages alone", taught=(False,))
     yield Variant("clauses", "taught by passages and clauses alone", taught=(True,))
     yield Variant("clauses", "no strongest clause", blocks=tuple(block for block in BLOCKS if block != "clause"))
@@ -186,6 +176,16 @@ def variants(everything: bool) -> Iterator[Variant]:
     yield Variant("context", "both neighbours alone", blocks=(*BLOCKS[:2], "previous", "next"))
     yield from (Variant("context", f"all but {block}", blocks=tuple(b for b in BLOCKS if b != block)) for block in BLOCKS[2:])
     yield Variant("thresholds", "", rules=("0.5", "best F1", "best F1 on the measured text itself: an upper bound"))
+    if everything:
+        yield Variant("n-grams", "jieba words 1-2", grams=(("word", 1, 2),))
+        yield Variant("weighting", "30,000 best by chi-squared", select=30_000)
+        yield Variant("lexicon", "none, no clauses and no context", lexicon="none", term_weight=0, taught=(False,), blocks=BLOCKS[:1])
+        yield Variant("lexicon", "both tiers in one", lexicon="one tier")
+        yield Variant("lexicon", "coverage by the first tier alone", lexicon="first tier")
+        yield Variant("lexicon", "without near-miss terms", lexicon="no near misses")
+        yield Variant("lexicon", "terms weighted by learned precision, shrunk to their category's", lexicon="precision")
+        yield Variant("learner", "linear SVM, balanced class weights", balanced=True)
+        yield Variant("learner", "logistic regression, C 10", learner="logistic", C=10.0)
 
 
 @dataclass
@@ -591,7 +591,7 @@ def arguments(text: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text.split("\n", 1)[0])
     parser.add_argument("evaluation", nargs="*", help="labelled real text, JSON Lines")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--all", action="store_true", help="ablations.py: also the variants that brought nothing in earlier runs")
+    parser.add_argument("--all", action="store_true", help="ablations.py: also what earlier runs settled, and the learning curve")
     parser.add_argument("--smoke", metavar="FOLDER", help=argparse.SUPPRESS)  # a few documents, results into FOLDER: for the tests
     options = parser.parse_args()
     if options.smoke:
@@ -610,7 +610,7 @@ def main() -> None:
     scores = {key: value for key, value in bench.cache.items() if isinstance(key, Variant)}
     bench = replace(bench, reference=reference, cache=scores)  # what the processes get
     curve: list[dict[str, Any]] = []
-    shares = [(share, seed) for share in reversed(SHARES[-2:] if options.smoke else SHARES) for seed in (0,)]
+    shares = [(share, 0) for share in reversed(SHARES[-2:] if options.smoke else SHARES) if options.all or options.smoke]
     for tasks in (others, shares):
         for found in spread(tasks, _work, _start, (bench,), options.jobs):
             if isinstance(found, list):
