@@ -292,7 +292,7 @@ class StageOne:
             nothing = scipy.sparse.csr_matrix((len(terms), matrix.shape[1] - n_grams))  # that a term covers itself says nothing
             matrix = scipy.sparse.vstack([matrix, scipy.sparse.hstack([bench.ngrams(variant, "terms"), nothing])], format="csr")
             truth = np.concatenate([truth, label_matrix([() if term.category == NEAR_MISS else (term.category,) for term in terms.values()], bench.names)])
-        weight = np.repeat([1, variant.term_weight], [len(rows), len(terms)])
+        weight = np.repeat([1.0, variant.term_weight], [len(rows), len(terms)])
         self.weights = np.zeros((matrix.shape[1], truth.shape[1]))
         self.intercepts = np.full(truth.shape[1], -1.0)
         for k in range(truth.shape[1]):
@@ -318,9 +318,8 @@ class StageOne:
     def _fit(self, matrix: Any, truth: np.ndarray, weight: np.ndarray, n_grams: int) -> tuple[np.ndarray, float]:
         variant = self.variant
         scale = np.ones(matrix.shape[1])
-        weighed = scipy.sparse.diags(weight)
         if variant.select:
-            value = np.nan_to_num(chi2(weighed @ matrix[:, :n_grams], truth)[0])
+            value = np.nan_to_num(chi2(scipy.sparse.diags(weight) @ matrix[:, :n_grams], truth)[0])
             scale[:n_grams][np.argsort(-value, kind="stable")[variant.select :]] = 0
         if (scale != 1).any():
             matrix = (matrix @ scipy.sparse.diags(scale)).tocsr()
