@@ -295,9 +295,9 @@ def context_features(
     neighbours = np.zeros(n)
     for distance in range(1, window + 1):
         for there in (at - distance, at + distance):
-            inside = np.flatnonzero((there >= first) & (there <= last))
-            features[inside, 4] += squashed.take(there.take(inside), axis=0)
-            neighbours[inside] += 1
+            near = np.flatnonzero((there >= first) & (there <= last))
+            features[near, 4] += squashed.take(there.take(near), axis=0)
+            neighbours[near] += 1
     features[:, 4] /= np.maximum(neighbours, 1)[:, None]
     features[1:, 2] = np.where((at > first)[1:, None], squashed[:-1], 0)
     features[:-1, 3] = np.where((at < last)[:-1, None], squashed[1:], 0)
