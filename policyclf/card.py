@@ -36,7 +36,7 @@ def model_card(model: Model) -> str:
 Tags passages of Chinese policy text with {", ".join(f"**{name}**" for name in model.names)}: zero, one or several each.
 
 - Stage one: character {low}- to {high}-gram TF-IDF ({meta["n_ngrams"]:,} n-grams) and coverage by {meta["n_terms"]:,} lexicon terms, a linear
-  SVM for each category.
+  SVM for each category: the mean of one taught by passages and one taught by their strongest clauses, too.
 - Stage two: logistic regression over the scores of the passage, its strongest clause, its neighbours, its heading and its document; gives the probability.
 - Thresholds: the middle of those whose F1 out of fold is within one standard error of the best; no document cut. Seed {meta["seed"]}. Format {FORMAT},
   plain files, no pickle.
